@@ -1,0 +1,267 @@
+"""One run, from configuration to report: seed, data, model, fit, evaluate, record."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from gen_models.config import RunConfig
+from gen_models.data import ImageDataModule
+from gen_models.errors import UsageError
+from gen_models.evaluation.evaluate import evaluate
+from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.frechet import Moments, frechet_distance
+from gen_models.evaluation.pictures import gallery, sample_grid
+from gen_models.evaluation.reconstructions import Inversion
+from gen_models.models import GenerativeModule
+from gen_models.provenance import Cost, make_record
+from gen_models.recipes import build, describe, trust
+from gen_models.reporting.files import write_whole
+from gen_models.reporting.records import Picture, Value
+from gen_models.reporting.report import write_report
+from gen_models.reporting.terminal import print_table
+from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
+from gen_models.training.interruption import Interruption, gentle_stop
+
+
+def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
+    """Train, evaluate and report one model.
+
+    Args:
+        config: What to run, with all interpolations resolved.
+        folder: Where everything goes; must not hold a run yet.
+        name: What the model is called in the report.
+        command: How the run was started, for the report.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        UsageError: If the configuration or the data are wrong.
+        SystemExit: With 130 or 143 if a signal ended training; what there was is saved.
+    """
+    claim(folder)
+    try:
+        return Run(config, folder, name, command).go()
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        status = "interrupted" if stopped else "failed"
+        write_status(folder, status, f"{type(error).__name__}: {error}".splitlines()[0])
+        raise
+
+
+def claim(folder: Path) -> None:
+    """Take a run folder for this run alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (folder / "status.json").open("x") as stream:
+            stream.write('{"status": "running"}')
+    except FileExistsError:
+        raise UsageError(f"{folder} holds a run already: give another hydra.run.dir") from None
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def write_status(folder: Path, status: str, reason: str | None = None) -> None:
+    """Say how the run stands, for those who look into the folder."""
+    write_whole(folder / "status.json", json.dumps({"status": status, "reason": reason}) + "\n")
+
+
+class Run:
+    """The parts of one run, built from its configuration."""
+
+    def __init__(self, config: RunConfig, folder: Path, name: str, command: str) -> None:
+        quiet()
+        self.config, self.folder, self.name, self.command = config, folder, name, command
+        if config.max_images < 1 or config.checks < 1:
+            raise UsageError("max_images and checks must be 1 or more")
+        if not config.train and config.ckpt_path is None:
+            raise UsageError("train=false needs ckpt_path=FILE: there is nothing to evaluate")
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise UsageError(f"ckpt_path={config.ckpt_path}: there is no such file")
+        trust(config.trust)
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        self.data: ImageDataModule = build(config.data, "data")
+        self.data.prepare_data()
+        self.data.setup("fit")
+        shape, scaler = self.data.shape, self.data.scaler
+        self.model: GenerativeModule = build(config.model, "model", shape=shape, scaler=scaler)
+        options = config.evaluation
+        self.extractor = build(
+            options["features"], "evaluation.features", shape=shape, data=self.data.name
+        )
+        self.measurements = {
+            key: build(recipe, f"evaluation.measurements.{key}")
+            for key, recipe in options["measurements"].items()
+            if recipe is not None
+        }
+        if options["split"] not in ("test", "validation"):
+            raise UsageError(f"evaluation.split={options['split']}: choices are test, validation")
+        self.samples = options["samples"] or min(10_000, len(self.data.train))
+
+    def go(self) -> Path:
+        """Do what the configuration says."""
+        started = time.monotonic()
+        if self.config.train:
+            interruption = self.fit()
+        else:
+            interruption = Interruption()
+            self.load(str(self.config.ckpt_path))
+        trained = time.monotonic()
+        status, reason, values, pictures = "finished", None, [], []
+        if interruption.signal is not None:
+            status, reason = "interrupted", f"signal {interruption.signal}; not evaluated"
+        elif self.model.diverged is not None:
+            status, reason = "diverged", self.model.diverged
+        elif self.config.evaluate:
+            values, pictures = self.evaluate()
+        cost = Cost(trained - started if self.config.train else 0.0, time.monotonic() - trained)
+        report = self.report(status, reason, values, pictures, cost)
+        if interruption.signal is not None:
+            last = self.folder / "checkpoints" / "last.ckpt"
+            print(f"Stopped at {self.model.images_seen} images. Go on with: ckpt_path={last}")
+            raise SystemExit(128 + interruption.signal)
+        return report
+
+    def fit(self) -> Interruption:
+        """Train to the budget; `last` and `best` checkpoints lie apart."""
+        trainer = self.trainer()
+        with gentle_stop(trainer) as interruption:
+            trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
+        if self.model.diverged is None:
+            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        return interruption
+
+    def trainer(self) -> pl.Trainer:
+        """Lightning's trainer with our callbacks, validating `checks` times over the budget."""
+        config = self.config
+        iterations = math.ceil(config.max_images / self.data.batch_size)
+        score = f"validation/{self.score_name}"
+        checkpoints = {"dirpath": self.folder / "checkpoints", "enable_version_counter": False}
+        callbacks: list[pl.Callback] = [
+            ImageBudget(config.max_images),
+            Selection(score, self.score()),
+            SampleGrid(self.folder / "progress", self.draw),
+            ModelCheckpoint(filename="best", monitor=score, **checkpoints),
+            ModelCheckpoint(filename="last", **checkpoints),
+            *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),
+        ]
+        if config.trainer.get("enable_progress_bar", True):
+            callbacks.append(ImageProgress(config.max_images))
+        return build(
+            config.trainer,
+            "trainer",
+            callbacks=callbacks,
+            logger=build(config.logger, "logger", save_dir=self.folder) if config.logger else False,
+            default_root_dir=self.folder,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            check_val_every_n_epoch=None,
+            val_check_interval=max(1, iterations // config.checks),
+        )
+
+    def evidence(self, split: str, samples: int) -> Evidence:
+        """What measurements on a split read; the model is where its weights are."""
+        device = self.model.device
+        return Evidence(
+            model=self.model,
+            train=self.data.train,
+            real=getattr(self.data, split),
+            split=split,
+            extractor=self.extractor.to(device),
+            samples=samples,
+            seed=self.config.evaluation["seed"],
+            device=device,
+        )
+
+    @property
+    def score_name(self) -> str:
+        """The score that the best checkpoint is chosen by: on validation images, never on test."""
+        return f"fid_{self.extractor.name}_{min(2000, self.samples)}_validation"
+
+    def score(self) -> Callable[[GenerativeModule], float]:
+        """A Frechet distance to the validation images, which are looked at once."""
+        real: list[Moments] = []
+
+        def measure(model: GenerativeModule) -> float:
+            evidence = self.evidence("validation", min(2000, self.samples))
+            if not real:
+                real.append(Moments.of(evidence.real_features.features))
+            return frechet_distance(real[0], Moments.of(evidence.fake_features.features))
+
+        return measure
+
+    def draw(self, model: GenerativeModule, path: Path) -> None:
+        """Write a grid of samples at fixed latents."""
+        sample_grid(model, model.device, self.config.evaluation["seed"]).save(path)
+
+    def load(self, path: str) -> None:
+        """Weights and counters of a checkpoint of the same model."""
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(f"ckpt_path={path}: not a readable checkpoint ({first})") from None
+        self.model.restore(checkpoint)
+        self.model.load_state_dict(checkpoint["state_dict"])
+        if torch.cuda.is_available() and self.config.trainer.get("accelerator") != "cpu":
+            self.model.cuda()
+
+    def evaluate(self) -> tuple[list[Value], list[Picture]]:
+        """The values, and the pictures written into the run folder."""
+        evidence = self.evidence(self.config.evaluation["split"], self.samples)
+        values = evaluate(evidence, list(self.measurements.values()))
+        search = [m for m in self.measurements.values() if isinstance(m, Inversion)]
+        (self.folder / "pictures").mkdir(exist_ok=True)
+        pictures = []
+        for grid in gallery(evidence, search[0] if search else None):
+            file = f"pictures/{grid.name}.png"
+            grid.save(self.folder / file)
+            pictures.append(Picture(grid.name, grid.title, file, grid.caption))
+        return values, pictures
+
+    def report(
+        self,
+        status: str,
+        reason: str | None,
+        values: list[Value],
+        pictures: list[Picture],
+        cost: Cost,
+    ) -> Path:
+        """Write the record, last and atomically, then the report made of it."""
+        record = make_record(
+            model=self.model,
+            data=self.data,
+            config=describe(self.config.__dict__),
+            name=self.name,
+            command=self.command,
+            status=status,
+            reason=reason,
+            values=values,
+            pictures=pictures,
+            cost=cost,
+        )
+        record.write(self.folder / "record.json")
+        write_status(self.folder, status, reason)
+        report = write_report(self.folder)
+        print_table(record, report=report)
+        return report
+
+
+def quiet() -> None:
+    """Silence Lightning's advertisements and three warnings that are no news to a user here."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")

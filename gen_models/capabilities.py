@@ -1,0 +1,64 @@
+"""What a model can do, as one-method protocols: all that evaluation may ask of it.
+
+Models in this package inherit them by name; a stranger's model satisfies them by shape. Pixels are
+float images in [0, 1], (B, C, H, W), whatever scaling the networks inside see.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+class ElboTerms(NamedTuple):
+    """The two terms of the evidence lower bound; ELBO = log_likelihood - rate.
+
+    Attributes:
+        log_likelihood: (B,), E_q[log p(x | z)], nats per image.
+        rate: (B,), KL(q(z | x) || p(z)), nats per image.
+    """
+
+    log_likelihood: Tensor
+    rate: Tensor
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Draws images."""
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `count` images: pixels (count, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Maps latents to images, differentiably, and can draw latents from its prior."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) of latents z (B, D)."""
+        ...
+
+    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw latents z ~ p(z): (count, D)."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Encodes and decodes images in one pass (amortised reconstruction)."""
+
+    def reconstruct(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) of the reconstructions of pixels (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class BoundsLikelihood(Protocol):
+    """Bounds log p(x) from below, term by term."""
+
+    def elbo_terms(self, pixels: Tensor) -> ElboTerms:
+        """The terms of the bound for each image, always at beta = 1."""
+        ...

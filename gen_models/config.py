@@ -1,0 +1,105 @@
+"""The root of the configuration, typed; below it, constructor signatures are the schema."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gen_models.errors import UsageError
+from gen_models.recipes import unknown_key
+
+
+@dataclass
+class RunConfig:
+    """What one run is made of; `conf/config.yaml` says what each key means."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    max_images: int = 0
+    checks: int = 10
+    train: bool = True
+    evaluate: bool = True
+    ckpt_path: str | None = None
+    trust: list[str] = field(default_factory=list)
+
+
+def register() -> None:
+    """Make the typed root known to Hydra under the name that `conf/config.yaml` begins with."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Print the user's mistakes as one line and exit with status 2.
+
+    With HYDRA_FULL_ERROR=1 in the environment, every error keeps its traceback.
+    """
+    if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
+        yield
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print several lines of its own
+    try:
+        yield
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+
+
+def explain(error: BaseException) -> str | None:
+    """An error that the user can mend, in one line; None for any other."""
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, UsageError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override}: write key=value, group=choice or -m key=a,b"
+    cause = error.__cause__
+    if isinstance(error, HydraException) and isinstance(cause, OmegaConfBaseException):
+        return _wrong_key(cause) or " ".join(str(error).split())
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _wrong_key(error) or " ".join(str(error).split())
+    return None
+
+
+def _missing(error: Any) -> str:
+    """`model=vea` names the models."""
+    import difflib
+
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    options = [str(option) for option in error.options or []]
+    close = difflib.get_close_matches(name, options, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"{group}={name}: no such choice{hint} Choices: {', '.join(options)}"
+
+
+def _wrong_key(error: Any) -> str | None:
+    """`model.latent_dmi=3` names the keys; None if the error is about something else."""
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
+
+    place = str(getattr(error, "full_key", None) or "")
+    parent = getattr(error, "parent_node", None)
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and parent is not None and place:
+        known = [key for key in parent if not str(key).startswith("_")]
+        return unknown_key(place, known)
+    if isinstance(error, ValidationError) and place:
+        return f"{place}: {str(error).splitlines()[0]}"
+    return None

@@ -1,0 +1,228 @@
+"""The Lightning data module that splits, scales and serves images the same way for every model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from gen_models.data.images import ImageSet, content_hash
+from gen_models.data.loader import DeviceLoader, EpochOrder
+from gen_models.data.ranges import Scaler
+from gen_models.data.splits import check_seed, split
+from gen_models.errors import UsageError
+
+SCALINGS: dict[str, Callable[[Tensor], Scaler]] = {
+    "unit": lambda images: Scaler.unit(images.shape[1]),
+    "symmetric": lambda images: Scaler.symmetric(images.shape[1]),
+    "standard": Scaler.standard,
+}
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of every image data module; `ImageDataModule` says what they mean."""
+
+    batch_size: int
+    scaling: str
+    validation: float
+    test: float
+    split_seed: int
+    seed: int
+    limit: int | None
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """Images for training, validation and test, split and scaled the same way for every model.
+
+    A subclass says in `load` where they come from. After `setup`, which may be called by hand:
+
+    Attributes:
+        name: What the data are called in a record.
+        train: The images to learn from; the scaler is fitted on them alone.
+        validation: Held-out training images, for choosing between models.
+        test: The images to report on.
+        scaler: Takes pixels to the range the networks see.
+        shape: (C, H, W) of one image.
+        num_classes: How many classes there are, or None without labels.
+        split_indices: Per split, which of the loaded images it took. `test` counts within the
+            official test set where there is one, within the training set otherwise.
+        fingerprint: `content_hash` of the three splits; equal content, equal fingerprint.
+    """
+
+    name: str = "images"
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    scaler: Scaler
+    shape: tuple[int, int, int]
+    num_classes: int | None
+    split_indices: dict[str, Tensor]
+    fingerprint: str
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 64,
+        scaling: str = "symmetric",
+        validation: float = 0.1,
+        test: float = 0.2,
+        split_seed: int = 0,
+        seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        """Choose how the images are split, scaled and served.
+
+        Args:
+            batch_size: Images per batch.
+            scaling: `unit` for [0, 1], `symmetric` for [-1, 1], or `standard` for mean 0 and
+                variance 1 per channel.
+            validation: Share of the training images held out for validation, in [0, 1).
+            test: Share of all images held out for test, in [0, 1); idle where the data bring a
+                test set of their own.
+            split_seed: Decides, alone, which images are held out.
+            seed: Decides the order of the training batches.
+            limit: Use only so many training images, for quick trials; a random choice by
+                `split_seed`. Validation and test stay as they are.
+
+        Raises:
+            UsageError: If a value is outside its range.
+        """
+        super().__init__()
+        if scaling not in SCALINGS:
+            raise UsageError(f"data.scaling={scaling!r} must be one of {', '.join(SCALINGS)}")
+        for option, share in {"validation": validation, "test": test}.items():
+            if not 0 <= share < 1:
+                raise UsageError(f"data.{option}={share} must be a share in [0, 1)")
+        for option, size in {"batch_size": batch_size, "limit": limit}.items():
+            if size is not None and size < 1:
+                raise UsageError(f"data.{option}={size} must be at least 1")
+        self.batch_size = batch_size
+        self.scaling = scaling
+        self.shares = {"test": test, "validation": validation}
+        self.split_seed = check_seed("split_seed", split_seed)
+        self.seed = check_seed("seed", seed)
+        self.limit = limit
+
+    @abstractmethod
+    def load(self) -> tuple[ImageSet, ImageSet | None]:
+        """The training images and, where there is one, the official test set."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, split and scale; once, whatever the stage and however often it is called.
+
+        Raises:
+            UsageError: If a split would be empty, a batch is larger than the training split, or
+                the official test images have another shape.
+        """
+        if hasattr(self, "fingerprint"):
+            return
+        loaded, official = self.load()
+        if official is not None and official.shape != loaded.shape:
+            raise UsageError(
+                f"data: test images of {self.name} have shape {official.shape}, training images "
+                f"{loaded.shape}; give both the same channels and size"
+            )
+        self.split_indices = self._split(len(loaded), None if official is None else len(official))
+        self._check_sizes()
+        chosen = self.split_indices
+        self.train = loaded.subset(chosen["train"])
+        self.validation = loaded.subset(chosen["validation"])
+        self.test = (loaded if official is None else official).subset(chosen["test"])
+        self.shape = loaded.shape
+        self.num_classes = loaded.num_classes
+        self.scaler = SCALINGS[self.scaling](self.train.images)
+        # Last, because its presence says that all the rest is there.
+        self.fingerprint = content_hash(self._splits())
+
+    def _split(self, count: int, official: int | None) -> dict[str, Tensor]:
+        if official is None:
+            indices = split(count, self.split_seed, self.shares)
+        else:
+            shares = {"validation": self.shares["validation"]}
+            indices = split(count, self.split_seed, shares)
+            indices["test"] = torch.arange(official)
+        return {**indices, "train": indices["train"][: self.limit]}
+
+    def _check_sizes(self) -> None:
+        for name, part in self.split_indices.items():
+            if not len(part):
+                raise UsageError(
+                    f"data: the {name} split of {self.name} is empty; give more images or other "
+                    f"shares than data.validation={self.shares['validation']} and "
+                    f"data.test={self.shares['test']}"
+                )
+        count = len(self.split_indices["train"])
+        if count < self.batch_size:
+            raise UsageError(
+                f"data.batch_size={self.batch_size} is larger than the {count} training images of "
+                f"{self.name}; choose at most {count}"
+            )
+
+    def _splits(self) -> dict[str, ImageSet]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def train_dataloader(self) -> DeviceLoader:
+        """Training batches, shuffled anew each epoch, all of equal size."""
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DeviceLoader:
+        """All validation images, in order."""
+        return self._loader(self.validation, shuffle=False)
+
+    def test_dataloader(self) -> DeviceLoader:
+        """All test images, in order."""
+        return self._loader(self.test, shuffle=False)
+
+    def _loader(self, images: ImageSet, shuffle: bool) -> DeviceLoader:
+        device = self._device()
+        return DeviceLoader(
+            images=images.images.to(device),
+            labels=None if images.labels is None else images.labels.to(device),
+            scaler=self.scaler,
+            batch_size=self.batch_size,
+            order=EpochOrder(len(images), self.seed, shuffle),
+            drop_last=shuffle,
+        )
+
+    def _device(self) -> torch.device:
+        if self.trainer is None:
+            return torch.device("cpu")
+        if self.trainer.world_size > 1:
+            # Every process would draw the same batches, and nothing would say so.
+            raise UsageError(
+                f"data: {self.trainer.world_size} devices asked for, the images are served on one; "
+                "set trainer.devices=1"
+            )
+        return self.trainer.strategy.root_device
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which data and which split a checkpoint was made on, as plain values."""
+        return {"fingerprint": self.fingerprint, "split_seed": self.split_seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Accept a checkpoint made on these very splits, and no other.
+
+        Raises:
+            UsageError: If the checkpoint saw other images, or the same ones split otherwise: test
+                images might then be among those it was trained on.
+        """
+        self.setup()
+        if state_dict["split_seed"] != self.split_seed:
+            raise UsageError(
+                f"checkpoint: made with data.split_seed={state_dict['split_seed']}, this run has "
+                f"{self.split_seed}; set it to the same"
+            )
+        if state_dict["fingerprint"] != self.fingerprint:
+            raise UsageError(
+                f"checkpoint: made on other data or other splits than this {self.name} "
+                f"({state_dict['fingerprint'][:12]}, not {self.fingerprint[:12]}); "
+                "give the data settings it was trained with"
+            )
+
+    def __str__(self) -> str:
+        if not hasattr(self, "fingerprint"):
+            return f"{self.name} (not loaded)"
+        sizes = ", ".join(f"{len(images)} {name}" for name, images in self._splits().items())
+        return f"{self.name} {'x'.join(map(str, self.shape))}: {sizes}"

@@ -1,0 +1,73 @@
+"""Permutations that stay the same on every machine, and the splits drawn from them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gen_models.errors import UsageError
+
+# The second word of a Philox key names what the numbers are for. Epochs count up from 0, so a split
+# takes the largest word and never shares its numbers with the order of some epoch.
+SPLIT_STREAM = 2**64 - 1
+
+
+def permutation(count: int, seed: int, stream: int) -> Tensor:
+    """A permutation of 0..count-1, a pure function of its arguments.
+
+    It sorts the raw output of the counter-based generator Philox (Salmon et al., 2011), keyed by
+    (seed, stream). NumPy promises raw streams across versions; nobody promises what a framework's
+    own shuffle will return next year. Global random state is neither read nor moved.
+
+    Args:
+        count: How many numbers to permute.
+        seed: Which family of permutations, 0 <= seed < 2**64.
+        stream: Which member of it, 0 <= stream < 2**64.
+
+    Returns:
+        (count,), int64.
+
+    Example:
+        >>> permutation(5, seed=0, stream=0).tolist()
+        [0, 2, 1, 4, 3]
+    """
+    key = np.array([seed, stream], dtype=np.uint64)
+    raw = np.random.Philox(key=key).random_raw(count)
+    return torch.from_numpy(np.argsort(raw, kind="stable"))
+
+
+def split(count: int, seed: int, shares: Mapping[str, float]) -> dict[str, Tensor]:
+    """Disjoint index sets that together cover 0..count-1.
+
+    Args:
+        count: How many images there are.
+        seed: Alone decides who goes where.
+        shares: The parts to take off, in this order, each a share in [0, 1) of what is left.
+
+    Returns:
+        One int64 index tensor per share and, under `train`, the rest. Every part is in random
+        order, so that its first few members are a fair sample even of a set sorted by class.
+
+    Example:
+        >>> parts = split(100, seed=0, shares={"test": 0.2, "validation": 0.1})
+        >>> {name: len(part) for name, part in parts.items()}
+        {'test': 20, 'validation': 8, 'train': 72}
+    """
+    rest = permutation(count, seed, SPLIT_STREAM)
+    parts = {}
+    for name, share in shares.items():
+        size = round(share * len(rest))
+        parts[name], rest = rest[:size], rest[size:]
+    return {**parts, "train": rest}
+
+
+def check_seed(name: str, seed: int) -> int:
+    """The seed itself, if a generator's key can hold it.
+
+    Raises:
+        UsageError: If it is no integer in 0..2**64-1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise UsageError(f"data.{name}={seed!r} must be a whole number from 0 to 2**64 - 1")
+    return seed

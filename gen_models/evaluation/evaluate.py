@@ -1,0 +1,52 @@
+"""The one harness: every measurement on every model, what does not apply said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.measurement import Measurement
+from gen_models.reporting.records import Value
+
+
+def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Value]:
+    """Measure a model; its weights, buffers, modes and the global random state stay as they are.
+
+    Args:
+        evidence: The model and the data.
+        measurements: What to measure, in the order of the report.
+
+    Returns:
+        The values; where one does not apply, its `reason` says why.
+    """
+    values: list[Value] = []
+    with undisturbed(evidence.model, evidence.seed):
+        for measurement in measurements:
+            reason = measurement.missing(evidence)
+            if reason is None:
+                values += measurement.measure(evidence)
+            else:
+                values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
+    return values
+
+
+@contextmanager
+def undisturbed(model: Any, seed: int) -> Iterator[None]:
+    """Evaluation mode and a random state of its own; both are given back as they were."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [(module, module.training) for module in modules]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for module, _ in modes:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode

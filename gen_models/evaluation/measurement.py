@@ -1,0 +1,73 @@
+"""What a measurement is: the capability it needs, and named values from evidence.
+
+The name of a value carries extractor, sample count and split, because a number without them means
+nothing; `docs/metrics.md` gives formula, unit, floor and ceiling of each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from gen_models.evaluation.evidence import Evidence
+from gen_models.reporting.records import Value
+
+NORMAL_95 = 1.959964
+
+OVER_IMAGES = "95 %, normal, over images"
+
+
+class Measurement(ABC):
+    """One kind of measurement; frozen dataclasses below hold the choices."""
+
+    requires: ClassVar[type]
+
+    def missing(self, evidence: Evidence) -> str | None:
+        """Why the measurement does not apply; None if it does."""
+        if isinstance(evidence.model, self.requires):
+            return None
+        return f"{type(evidence.model).__name__} does not satisfy {self.requires.__name__}"
+
+    @abstractmethod
+    def blanks(self, evidence: Evidence) -> list[Value]:
+        """The values that `measure` gives, in order, still empty."""
+
+    @abstractmethod
+    def measure(self, evidence: Evidence) -> list[Value]:
+        """The values."""
+
+
+def blank(name: str, title: str, unit: str, better: str | None, count: int, protocol: str) -> Value:
+    """A value that has not been measured."""
+    return Value(
+        name=name,
+        title=title,
+        value=None,
+        unit=unit,
+        count=count,
+        protocol=protocol,
+        better=better,  # type: ignore[arg-type]
+        reason="not measured",
+    )
+
+
+def filled(empty: Value, value: float, error: float | None, interval: str) -> Value:
+    """The blank with a value and its normal interval at 95 %, where there is a standard error."""
+    if error is None:
+        return replace(empty, value=value, reason=None)
+    half = NORMAL_95 * error
+    ends = {"low": value - half, "high": value + half, "interval": interval}
+    return replace(empty, value=value, reason=None, **ends)
+
+
+def mean_filled(empty: Value, values: Tensor) -> Value:
+    """The blank with the mean of one value an image, (N,)."""
+    return filled(empty, values.mean().item(), standard_error(values), OVER_IMAGES)
+
+
+def standard_error(values: Tensor) -> float | None:
+    """Of the mean of (N,); None for a single value."""
+    return (values.std() / len(values) ** 0.5).item() if len(values) > 1 else None

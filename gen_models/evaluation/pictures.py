@@ -1,0 +1,104 @@
+"""Pictures of what a model makes, at fixed draws, so that models can be set side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.utils import save_image
+
+from gen_models.capabilities import Decodes, Reconstructs, Samples
+from gen_models.data.ranges import quantise
+from gen_models.evaluation.evaluate import undisturbed
+from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.reconstructions import Inversion
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of many images.
+
+    Attributes:
+        name: Stem of its file.
+        title: What it shows.
+        caption: How to read it.
+        pixels: (N, C, H, W), in [0, 1].
+        columns: Images in a row.
+    """
+
+    name: str
+    title: str
+    caption: str
+    pixels: Tensor
+    columns: int
+
+    def save(self, path: Path) -> Path:
+        """Write it as PNG, images a pixel apart on mid grey."""
+        pixels = quantise(self.pixels.cpu())
+        save_image(pixels, path, nrow=self.columns, padding=1, pad_value=0.5)
+        return path
+
+
+def sample_grid(model: Any, device: torch.device, seed: int, count: int = 64) -> Grid:
+    """Samples at the first draws of the seed."""
+    generator = torch.Generator(device).manual_seed(seed)
+    with undisturbed(model, seed):
+        pixels = model.sample(count, generator)
+    caption = f"{count} samples in the order they were drawn, none left out (seed {seed})."
+    return Grid("samples", "Samples", caption, pixels, 8 if count <= 64 else 16)
+
+
+def pairs(name: str, title: str, how: str, above: Tensor, below: Tensor, columns: int) -> Grid:
+    """Rows of originals, each above the row of what became of them."""
+    rows = zip(above.split(columns), below.split(columns), strict=True)
+    pixels = torch.cat([part for pair in rows for part in pair])
+    caption = f"Odd rows: test images. Below each: {how}."
+    return Grid(name, title, caption, pixels, columns)
+
+
+@torch.no_grad()
+def interpolation(model: Decodes, evidence: Evidence, rows: int = 6, columns: int = 10) -> Grid:
+    r"""Decoded points of great circles between prior draws (spherical interpolation; White, 2016).
+
+    $z_t = \frac{\sin((1-t)\omega)}{\sin\omega} z_0 + \frac{\sin(t\omega)}{\sin\omega} z_1$ keeps to
+    the norms that the prior has; a straight line would pass near the origin, where it has no mass.
+    """
+    start, end = model.sample_prior(2 * rows, evidence.generator()).split(rows)
+    cosine = torch.nn.functional.cosine_similarity(start, end, dim=1).clamp(-0.999, 0.999)
+    angle = cosine.acos()[:, None, None]
+    t = torch.linspace(0, 1, columns, device=start.device)[None, :, None]
+    left, right = torch.sin((1 - t) * angle), torch.sin(t * angle)
+    z = (left * start[:, None] + right * end[:, None]) / torch.sin(angle)
+    caption = "Each row: from one draw of the prior to another, along the sphere."
+    return Grid("interpolation", "Interpolation", caption, model.decode(z.flatten(0, 1)), columns)
+
+
+def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) -> list[Grid]:
+    """Every picture that the model is capable of.
+
+    Args:
+        evidence: The model and the data.
+        inversion: The search to show; None: not shown.
+        count: Real images shown, ten in a row.
+    """
+    model = evidence.model
+    images = evidence.real.images[:count]
+    grids: list[Grid] = []
+    if isinstance(model, Samples):
+        grids.append(sample_grid(model, evidence.device, evidence.seed))
+    with undisturbed(model, evidence.seed):
+        real = torch.cat(list(evidence.batches(images)))
+        if isinstance(model, Reconstructs):
+            made = model.reconstruct(real)
+            how = "what encoder and decoder give back"
+            grids.append(pairs("reconstructions", "Reconstructions", how, real, made, 10))
+        if isinstance(model, Decodes) and inversion is not None:
+            found, _ = inversion.search(evidence, images)
+            how = "the best that a search of the latent space found"
+            grids.append(pairs("inversions", "Reconstruction by search", how, real, found, 10))
+        if isinstance(model, Decodes):
+            grids.append(interpolation(model, evidence))
+    return grids

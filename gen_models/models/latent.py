@@ -1,0 +1,111 @@
+"""What all families share: a prior, a generator, and images made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gen_models.capabilities import Decodes, Samples
+from gen_models.data.ranges import Scaler
+from gen_models.distributions import pixel_mean
+from gen_models.errors import UsageError
+from gen_models.models.base import ExponentialAverage, GenerativeModule
+from gen_models.recipes import build
+
+Shape = tuple[int, int, int]
+NetworkFactory = Callable[..., nn.Module]
+
+
+class LatentVariableModel(GenerativeModule, Samples, Decodes):
+    r"""$p(x) = \int p(z)\,p(x \mid z)\,dz$: a prior and a generator, which families teach differently.
+
+    Args:
+        shape: (C, H, W) of the images.
+        latent_dim: D, the number of latent variables, >= 1.
+        generator: Factory of the generator, called with `latent_dim` and `shape`.
+        prior: Factory of the prior, called with `latent_dim`.
+        scaler: Maps pixels in [0, 1] to what the networks see; identity by default.
+        ema_half_life: Images in which the generator's average forgets half of its past; None: no
+            average. Where there is one, it is the generator that is evaluated.
+
+    Raises:
+        UsageError: If `latent_dim` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Shape,
+        latent_dim: int,
+        generator: NetworkFactory,
+        prior: NetworkFactory,
+        scaler: Scaler | None,
+        ema_half_life: float | None,
+    ) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise UsageError(f"model.latent_dim must be 1 or more, not {latent_dim}")
+        self.shape = tuple(shape)
+        self.latent_dim = latent_dim
+        self.scaler = Scaler.unit(shape[0]) if scaler is None else build(scaler)
+        self.prior = build(prior)(latent_dim=latent_dim)
+        self.generator = build(generator)(latent_dim=latent_dim, shape=self.shape)
+        self.average = (
+            None if ema_half_life is None else ExponentialAverage(self.generator, ema_half_life)
+        )
+
+    def after_iteration(self, images: int) -> None:
+        """Let the average follow the generator."""
+        if self.average:
+            self.average.update(self.generator, images)
+
+    def pixels(self, activation: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) in [0, 1] of the generator's pre-activations."""
+        return pixel_mean(activation)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Pixels of latents, differentiable in z; by the averaged generator in evaluation mode.
+
+        Args:
+            z: (B, D).
+
+        Returns:
+            (B, C, H, W), in [0, 1].
+        """
+        use_average = self.average and not self.training
+        return self.pixels((self.average if use_average else self.generator)(z))
+
+    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw latents z ~ p(z): (count, D)."""
+        return self.prior.sample(count, generator)
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw images, always in evaluation mode, so that no batch statistic moves.
+
+        Args:
+            count: How many.
+            generator: Where the randomness comes from; torch's global state by default.
+
+        Returns:
+            (count, C, H, W), pixels in [0, 1]: decoder means E[x | z] at z ~ p(z).
+        """
+        with evaluating(self):
+            latents = self.sample_prior(count, generator).split(500)
+            return torch.cat([self.decode(z) for z in latents])
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every sub-module's own mode comes back afterwards."""
+    modes: list[tuple[Any, bool]] = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

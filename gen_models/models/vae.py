@@ -1,0 +1,128 @@
+"""The variational autoencoder: the generator taught by likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from gen_models.capabilities import BoundsLikelihood, ElboTerms, Reconstructs
+from gen_models.data.ranges import Scaler
+from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
+from gen_models.models.base import OptimizerFactory, Phase
+from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, evaluating
+from gen_models.objectives.elbo import NegativeELBO, elbo_terms
+from gen_models.recipes import build
+
+
+class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
+    r"""Maximises $\log p(x) - KL(q(z|x) \,\|\, p(z|x))$ over generator and encoder (Kingma & Welling, 2014).
+
+    Args:
+        shape: (C, H, W) of the images.
+        latent_dim: D.
+        generator: Factory of the generator, called with `latent_dim` and `shape`.
+        trunk: Factory of the encoder's trunk, called with `shape` and `features`.
+        optimizer: Makes the optimiser of all parameters.
+        posterior: Factory of the head of q(z | x), called with `latent_dim`.
+        likelihood: Factory of p(x | z), called with nothing.
+        prior: Factory of p(z), called with `latent_dim`.
+        objective: Maps the two terms of the bound, (B,) each, to the loss (B,).
+        scaler: Maps pixels in [0, 1] to what the encoder sees; identity by default.
+        clip: Largest norm of the gradient; None: no limit.
+
+    Example:
+        >>> from gen_models.networks import MLPGenerator, MLPTrunk
+        >>> model = VAE(
+        ...     shape=(1, 8, 8),
+        ...     latent_dim=2,
+        ...     generator=MLPGenerator,
+        ...     trunk=MLPTrunk,
+        ...     optimizer=partial(torch.optim.Adam, lr=1e-3),
+        ... )
+        >>> model.sample(3).shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Shape,
+        latent_dim: int,
+        generator: NetworkFactory,
+        trunk: NetworkFactory,
+        optimizer: OptimizerFactory,
+        posterior: NetworkFactory = DiagonalGaussian,
+        likelihood: NetworkFactory = Gaussian,
+        prior: NetworkFactory = StandardNormal,
+        objective: Callable[[ElboTerms], Tensor] | None = None,
+        scaler: Scaler | None = None,
+        clip: float | None = None,
+    ) -> None:
+        arguments = locals()
+        super().__init__(
+            shape=shape,
+            latent_dim=latent_dim,
+            generator=generator,
+            prior=prior,
+            scaler=scaler,
+            ema_half_life=None,
+        )
+        self.remember(arguments)
+        head = build(posterior)(latent_dim=latent_dim)
+        self.encoder = nn.Sequential(build(trunk)(shape=self.shape, features=head.features), head)
+        self.likelihood = build(likelihood)()
+        self.objective = NegativeELBO() if objective is None else build(objective)
+        self.optimizer = build(optimizer)
+        self.clip = clip
+
+    def phases(self) -> list[Phase]:
+        """One player that moves everything."""
+        moved = [p for p in self.parameters() if p.requires_grad]
+        return [Phase("vae", self.loss, moved, self.optimizer, clip=self.clip)]
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """q(z | x) of scaled images (B, C, H, W): batch shape (B,), event shape (D,)."""
+        return self.encoder(x)
+
+    def _terms(self, x: Tensor, pixels: Tensor) -> ElboTerms:
+        return elbo_terms(
+            pixels, self.posterior(x), self.prior(), lambda z: self.likelihood(self.generator(z))
+        )
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """The objective's mean, and the bound's terms apart, unweighted, in nats per image.
+
+        Args:
+            x: (B, C, H, W), scaled images.
+        """
+        terms = self._terms(x, self.scaler.inverse(x))
+        reconstruction, rate = -terms.log_likelihood.mean(), terms.rate.mean()
+        return {
+            "loss": self.objective(terms).mean(),
+            "negative_elbo_nats": reconstruction + rate,
+            "reconstruction_nats": reconstruction,
+            "rate_nats": rate,
+        }
+
+    def check(self, x: Tensor) -> None:
+        """Refuse images outside the likelihood's support."""
+        self.likelihood.check(self.scaler.inverse(x))
+
+    def pixels(self, activation: Tensor) -> Tensor:
+        """E[x | z], pixels (B, C, H, W), by the likelihood."""
+        return self.likelihood.mean(activation)
+
+    @torch.no_grad()
+    def reconstruct(self, pixels: Tensor) -> Tensor:
+        """E[x | z] at the posterior's mean, pixels (B, C, H, W) of pixels (B, C, H, W)."""
+        with evaluating(self):
+            return self.decode(self.posterior(self.scaler(pixels)).mean)
+
+    @torch.no_grad()
+    def elbo_terms(self, pixels: Tensor) -> ElboTerms:
+        """The bound's terms of pixels (B, C, H, W), (B,) each, one draw of z an image, nats."""
+        with evaluating(self):
+            return self._terms(self.scaler(pixels), pixels)

@@ -1,0 +1,89 @@
+"""The few pieces that the networks share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from gen_models.errors import UsageError
+
+Shape = tuple[int, int, int]
+"""(C, H, W) of an image: channels, height, width."""
+
+NORMS: dict[str | None, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
+    None: lambda channels: nn.Identity(),
+}
+
+
+def normalisation(kind: str | None, channels: int) -> nn.Module:
+    """A normalisation layer of (B, C, H, W) by name.
+
+    Args:
+        kind: "batch", "group" (at most 8 groups) or None.
+        channels: C.
+
+    Raises:
+        UsageError: If the name is none of these.
+    """
+    if kind not in NORMS:
+        raise UsageError(f"norm must be batch, group or null, not {kind!r}")
+    return NORMS[kind](channels)
+
+
+def pyramid(shape: Shape, stages: int | None, smallest: int = 4) -> list[tuple[int, int]]:
+    """Sizes (H, W) from the image down to the grid where a network starts, halved and rounded up.
+
+    Args:
+        shape: (C, H, W).
+        stages: How often to halve; None: until the longer side is at most `smallest`.
+        smallest: The longer side of the start grid, in pixels.
+
+    Example:
+        >>> pyramid((1, 28, 28), None)
+        [(28, 28), (14, 14), (7, 7), (4, 4)]
+    """
+    sizes = [(shape[1], shape[2])]
+    while (len(sizes) <= stages) if stages is not None else (max(sizes[-1]) > smallest):
+        height, width = sizes[-1]
+        sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
+    return sizes
+
+
+def dense(
+    sizes: Sequence[int], activation: Callable[[], nn.Module], last: bool = True
+) -> nn.Sequential:
+    """Linear layers through `sizes`, an activation after each (after the last one too if `last`)."""
+    layers: list[nn.Module] = []
+    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layers.append(nn.Linear(inputs, outputs))
+        if last or index < len(sizes) - 2:
+            layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+class PadToEven(nn.Module):
+    """Repeats the last row or column where a side is odd, so that halving rounds up: (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H + H % 2, W + W % 2)."""
+        height, width = x.shape[-2:]
+        if height % 2 == 0 and width % 2 == 0:
+            return x
+        return pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+
+
+class Crop(nn.Module):
+    """Keeps the first `size` = (H, W) rows and columns: the inverse of `PadToEven` after doubling."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H', W') to (B, C, H, W)."""
+        return x[..., : self.size[0], : self.size[1]]

@@ -1,0 +1,48 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from gen_models.networks.layers import Shape, dense
+
+
+class MLPGenerator(nn.Module):
+    """z (B, D) to pre-activations (B, C, H, W) through ReLU layers.
+
+    Args:
+        latent_dim: D.
+        shape: (C, H, W) of the images.
+        hidden: Widths of the hidden layers, from z to the image.
+    """
+
+    def __init__(self, latent_dim: int, shape: Shape, hidden: Sequence[int] = (256, 512)) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.layers = dense([latent_dim, *hidden, math.prod(shape)], nn.ReLU, last=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(B, D) to (B, C, H, W)."""
+        return self.layers(z).unflatten(1, self.shape)
+
+
+class MLPTrunk(nn.Module):
+    """Images (B, C, H, W) to features (B, F) through leaky ReLU layers.
+
+    Args:
+        shape: (C, H, W) of the images.
+        features: F.
+        hidden: Widths of the hidden layers, from the image to the features.
+    """
+
+    def __init__(self, shape: Shape, features: int, hidden: Sequence[int] = (512, 256)) -> None:
+        super().__init__()
+        sizes = [math.prod(shape), *hidden, features]
+        self.layers = dense(sizes, lambda: nn.LeakyReLU(0.2), last=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, F)."""
+        return self.layers(x.flatten(1))

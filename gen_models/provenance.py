@@ -1,0 +1,130 @@
+"""Where a number comes from: versions, hardware, commit, cost; and the record that holds it all."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gen_models.data import ImageDataModule
+from gen_models.models import GenerativeModule
+from gen_models.reporting.records import Budget, Curve, Picture, Record, Value
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall-clock seconds of training and of evaluation."""
+
+    training: float
+    evaluation: float
+
+
+def make_record(
+    *,
+    model: GenerativeModule,
+    data: ImageDataModule,
+    config: dict[str, Any],
+    name: str,
+    command: str,
+    status: Any,
+    reason: str | None,
+    values: Sequence[Value],
+    pictures: Sequence[Picture],
+    cost: Cost,
+) -> Record:
+    """All that is kept of a run."""
+    seconds = round(cost.training, 2), round(cost.evaluation, 2)
+    return Record(
+        status=status,
+        reason=reason,
+        model=name,
+        data=data.name,
+        seed=config["seed"],
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        command=command,
+        config=config,
+        commit=commit(),
+        versions=versions(),
+        hardware=hardware(model.device),
+        shape=data.shape,
+        split={split: len(getattr(data, split)) for split in ("train", "validation", "test")},
+        data_fingerprint=data.fingerprint,
+        parameters=parameters(model),
+        budget=Budget(model.images_seen, model.iterations, *seconds),
+        values=tuple(values),
+        curves=tuple(curves(model.history)),
+        pictures=tuple(pictures),
+    )
+
+
+def parameters(model: torch.nn.Module) -> dict[str, int]:
+    """Trainable parameters of each network."""
+    counts = {
+        name: sum(p.numel() for p in child.parameters() if p.requires_grad)
+        for name, child in model.named_children()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def curves(history: Sequence[dict[str, float]], points: int = 200) -> list[Curve]:
+    """What was logged, over images seen, thinned to at most about `points` points a curve."""
+    names = dict.fromkeys(key for row in history for key in row if key != "images")
+    made = []
+    for name in names:
+        rows = [row for row in history if name in row]
+        kept = rows[:: max(1, len(rows) // points)]
+        numbers = [row[name] if abs(row[name]) < float("inf") else None for row in kept]
+        made.append(Curve(name, tuple(int(row["images"]) for row in kept), tuple(numbers)))
+    return made
+
+
+def versions() -> dict[str, str]:
+    """Of Python, this package and what its numbers hang on."""
+    found = {"python": platform.python_version()}
+    for package in ("gen_models", *PACKAGES):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """The machine, in words."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+        "processor": processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The commit that this package is at, marked `-dirty` with uncommitted changes; None outside git."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,192 @@
+"""Objects from plain data and back: the one door through which a config or a checkpoint names code.
+
+A *recipe* is a mapping with `_target_` (a dotted path), its keyword arguments and, for a factory,
+`_partial_`: Hydra's own notation. `build` makes the object, `describe` gives the recipe of one.
+Every `_target_` has to lie under an allowed prefix, and so has the module that really defines what
+it resolves to; Hydra's own block-list lets `torch.load` and `numpy.load` through, which run code
+from a file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import PurePath
+from typing import Any
+
+from gen_models.errors import UsageError
+
+ALLOWED = (
+    "gen_models.",
+    "torch.nn.",
+    "torch.optim.",
+    "pytorch_lightning.callbacks.",
+    "pytorch_lightning.loggers.",
+    "pytorch_lightning.trainer.",
+)
+_trusted: list[str] = []
+
+
+def trust(prefixes: Sequence[str]) -> None:
+    """Allow targets of further packages, named by the user (`trust=[my_package]`)."""
+    _trusted[:] = [prefix.rstrip(".") + "." for prefix in prefixes]
+
+
+def build(recipe: Any, where: str = "", **arguments: Any) -> Any:
+    """Make what a recipe describes; anything but a recipe is given back as it is.
+
+    Args:
+        recipe: A mapping with `_target_`, or an object that is already built.
+        where: The recipe's place in the config ("model"), for error messages.
+        **arguments: Keyword arguments that code supplies (sizes), in addition to the recipe's own.
+
+    Raises:
+        UsageError: If a target is not allowed, does not exist, or is given an argument that it does
+            not have.
+
+    Example:
+        >>> build({"_target_": "gen_models.objectives.NegativeELBO", "beta": 4.0})
+        NegativeELBO(beta=4.0)
+    """
+    if not (isinstance(recipe, Mapping) and "_target_" in recipe):
+        assert not arguments, "only a recipe takes arguments"
+        return recipe
+    for place, node in _nodes(recipe, where):
+        _check(node, place, arguments if node is recipe else {})
+    import hydra.utils
+
+    if not arguments:
+        return hydra.utils.instantiate(recipe, _convert_="all")
+    # Called here and not by Hydra, which would copy objects such as modules into its config.
+    factory = hydra.utils.instantiate({**recipe, "_partial_": True}, _convert_="all")
+    return factory(**arguments)
+
+
+def describe(value: Any) -> Any:
+    """The plain data from which `build` makes `value` again.
+
+    Args:
+        value: Plain data, a class or function (read as a factory), a `functools.partial` of one, a
+            dataclass, an object with a `recipe()` method, or containers of these.
+
+    Raises:
+        UsageError: If the value cannot be written as plain data.
+
+    Example:
+        >>> describe(functools.partial(dict, a=(1, 2)))
+        {'_target_': 'builtins.dict', '_partial_': True, 'a': [1, 2]}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [describe(item) for item in value]
+    if isinstance(value, functools.partial):
+        assert not value.args, "factories are partials of keyword arguments only"
+        return {**_factory(value.func), **describe(value.keywords)}
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return _factory(value)
+    return _describe_object(value)
+
+
+def _describe_object(value: Any) -> Any:
+    if hasattr(value, "recipe"):
+        return value.recipe()
+    if is_dataclass(value):
+        target = {"_target_": _path(type(value))}
+        return {**target, **{f.name: describe(getattr(value, f.name)) for f in fields(value)}}
+    raise UsageError(
+        f"a {type(value).__qualname__} cannot be stored in a checkpoint: "
+        "pass a class or a functools.partial of one, so that it can be built again"
+    )
+
+
+def _factory(target: Any) -> dict[str, Any]:
+    return {"_target_": _path(target), "_partial_": True}
+
+
+def _path(target: Any) -> str:
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def _nodes(recipe: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every recipe inside `recipe`, itself first, with its place in the config."""
+    if isinstance(recipe, Mapping):
+        if "_target_" in recipe:
+            yield place, recipe
+        for key, item in recipe.items():
+            yield from _nodes(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(recipe, Sequence) and not isinstance(recipe, str):
+        for index, item in enumerate(recipe):
+            yield from _nodes(item, f"{place}.{index}")
+
+
+def _check(node: Mapping[str, Any], place: str, supplied: Mapping[str, Any]) -> None:
+    """Refuse a recipe whose target or arguments are wrong, in words of the config."""
+    target = _resolve(str(node["_target_"]), place)
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for key in [*node, *supplied]:
+        if key not in parameters and not str(key).startswith("_"):
+            raise UsageError(unknown_key(f"{place}.{key}" if place else str(key), parameters))
+
+
+def _resolve(path: str, place: str) -> Any:
+    allowed = (*ALLOWED, *_trusted)
+    refusal = UsageError(
+        f"{place or 'config'}._target_={path} is not allowed: targets come from "
+        f"{', '.join(prefix.rstrip('.') for prefix in allowed)}; add trust=[PACKAGE] to allow your own"
+    )
+    if not path.startswith(allowed):
+        raise refusal
+    target = _locate(path, place)
+    # gen_models.app.os.system begins well and ends elsewhere: what counts is where it was defined.
+    if not f"{getattr(target, '__module__', '')}.".startswith(allowed):
+        raise refusal
+    return target
+
+
+def _locate(path: str, place: str) -> Any:
+    """Import the longest module prefix of `path` and take the rest as attributes."""
+    parts = path.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:cut])
+        try:
+            found: Any = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            continue
+        for part in parts[cut:]:
+            if not hasattr(found, part):
+                names = [n for n in dir(found) if not n.startswith("_")]
+                hint = difflib.get_close_matches(part, names, n=1)
+                also = f"; did you mean {hint[0]}?" if hint else ""
+                raise UsageError(f"{place}._target_={path}: {name} has no {part}{also}")
+            found = getattr(found, part)
+        return found
+    raise UsageError(f"{place}._target_={path}: there is no such module")
+
+
+def unknown_key(place: str, known: Any) -> str:
+    """The message for a key that nothing takes, with the nearest name first.
+
+    Example:
+        >>> unknown_key("model.latent_dmi", ["latent_dim", "shape"])
+        'model.latent_dmi: no such key; did you mean latent_dim? Known: latent_dim, shape'
+    """
+    names = sorted(str(name) for name in known if not str(name).startswith("_") and name != "self")
+    close = difflib.get_close_matches(place.rsplit(".", 1)[-1], names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"{place}: no such key{hint} Known: {', '.join(names)}"

@@ -1,0 +1,136 @@
+"""The comparison of many runs: one HTML page for a browser, Markdown beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gen_models.reporting import markdown, words
+from gen_models.reporting.files import write_whole
+from gen_models.reporting.groups import Group, Section, sections
+from gen_models.reporting.images import Gallery, Plot, galleries, place, plots, relative
+from gen_models.reporting.pages import protocols, render
+from gen_models.reporting.runs import Run, Unreadable, read_run
+from gen_models.reporting.tables import Cell, Row, Table, cost_table, measurement_table
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section of a comparison with everything that is shown of it."""
+
+    section: Section
+    sentences: list[str]
+    measurements: Table
+    cost: Table
+    galleries: list[Gallery]
+    shared: list[Plot]
+    alone: list[Plot]
+
+
+def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
+    """Write report.html and report.md that set many runs side by side.
+
+    A run whose record cannot be read gets a line that says why; the rest is still shown.
+
+    Args:
+        folder: Where the report goes; it is there already.
+        runs: Run folders, from `find_runs` or anywhere else.
+
+    Returns:
+        The path of report.html.
+    """
+    read = [read_run(run) for run in runs]
+    whole = [run for run in read if isinstance(run, Run)]
+    chapters = [_chapter(section, folder) for section in sections(whole)]
+    models = dict.fromkeys(run.record.model for run in whole)
+    title = f"Comparison of {words.together(list(models)) or 'no readable run'}"
+    shown: dict[str, Any] = {
+        "title": title,
+        "tally": words.tally(read),
+        "left_out": _left_out(read, chapters, folder),
+        "runs": _run_list(read, folder),
+    }
+    page = render(
+        "comparison.html",
+        chapters=chapters,
+        protocols=[protocols(chapter.measurements) for chapter in chapters],
+        commands=[run.record.command for run in whole],
+        **shown,
+    )
+    write_whole(folder / "report.md", _comparison_markdown(chapters, shown))
+    return write_whole(folder / "report.html", page)
+
+
+def _chapter(section: Section, page: Path) -> Chapter:
+    groups = section.groups
+    labels = [group.label for group in groups]
+    measurements, cost = measurement_table(groups), cost_table(groups)
+    sentences = [
+        *words.findings(labels, measurements),
+        *words.positions(labels, measurements),
+        *words.fairness(groups, cost),
+        *words.caution(measurements),
+        *words.origins(groups),
+    ]
+    return Chapter(section, sentences, measurements, cost, galleries(groups, page), *plots(groups))
+
+
+def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> str:
+    parts = [f"# {markdown.escape(shown['title'])}", shown["tally"]]
+    if shown["left_out"]:
+        parts.append(f"Left out of every mean:\n\n{markdown.bullets(shown['left_out'])}")
+    for chapter in chapters:
+        parts += [
+            f"## {markdown.escape(chapter.section.title)}",
+            markdown.escape(chapter.section.why),
+            markdown.bullets(chapter.sentences),
+            f"### Measurements\n\n{markdown.table(chapter.measurements)}",
+            f"### Cost\n\n{markdown.table(chapter.cost)}",
+            markdown.pictures(chapter.galleries, 3),
+        ]
+    return markdown.page(*parts, f"## Runs\n\n{markdown.table(shown['runs'])}")
+
+
+def _left_out(
+    runs: Sequence[Run | Unreadable], chapters: Sequence[Chapter], page: Path
+) -> list[str]:
+    """A sentence for each run that no mean holds: unreadable, unfinished or repeated."""
+    groups = [group for chapter in chapters for group in chapter.section.groups]
+    unreadable = [
+        f"run {place(run.folder, page)}: {run.problem}"
+        for run in runs
+        if isinstance(run, Unreadable)
+    ]
+    return unreadable + [told for group in groups for told in _left_out_of(group, page)]
+
+
+def _left_out_of(group: Group, page: Path) -> list[str]:
+    unfinished = [
+        f"{_which(run, group, page)}, {run.record.status}: {run.record.reason or 'no reason given'}"
+        for run in group.unfinished
+    ]
+    return unfinished + [
+        f"{_which(run, group, page)}, run again later: the newest run of a seed counts"
+        for run in group.repeated
+    ]
+
+
+def _which(run: Run, group: Group, page: Path) -> str:
+    return f"run {place(run.folder, page)}: {group.label}, seed {run.record.seed}"
+
+
+def _run_list(runs: Sequence[Run | Unreadable], page: Path) -> Table:
+    columns = ("Run", "Model", "Seed", "Status", "Device", "Commit", "Created")
+    return Table("Every run.", tuple(map(Cell, columns)), tuple(_run_row(r, page) for r in runs))
+
+
+def _run_row(run: Run | Unreadable, page: Path) -> Row:
+    report = run.folder / "report.html"
+    link = relative(report, page) if report.exists() and run.folder != page else ""
+    head = Cell(place(run.folder, page), link=link)
+    if isinstance(run, Unreadable):
+        return Row(head, (*[Cell("")] * 2, Cell("unreadable"), *[Cell("")] * 3))
+    record = run.record
+    device = str(record.hardware.get("device", ""))
+    texts = (record.model, str(record.seed), record.status, device, (record.commit or "none")[:10])
+    return Row(head, (*map(Cell, texts), Cell(record.created)))

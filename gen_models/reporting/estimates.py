@@ -1,0 +1,101 @@
+"""A number with its interval, how both are written, and when two of them differ."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gen_models.reporting.records import Value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, its interval if it has one, and what the interval is taken over.
+
+    Attributes:
+        value: In the unit of the measurement.
+        low: Lower end of the interval, same unit.
+        high: Upper end of the interval, same unit.
+        basis: "over 3 seeds", "over samples", or "no interval".
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    basis: str = "no interval"
+
+    @property
+    def interval(self) -> str:
+        """The interval in brackets, or nothing.
+
+        A whole number that never varied (a parameter count) needs no interval.
+        """
+        if self.low is None or self.high is None:
+            return ""
+        if isinstance(self.value, int) and self.low == self.high:
+            return ""
+        return f"[{number(self.low)}, {number(self.high)}]"
+
+    def __str__(self) -> str:
+        return f"{number(self.value)} {self.interval}".strip()
+
+    def apart(self, other: "Estimate") -> bool:
+        """Whether both have intervals and these do not so much as touch."""
+        if self.low is None or self.high is None or other.low is None or other.high is None:
+            return False
+        return self.high < other.low or other.high < self.low
+
+
+def number(value: float) -> str:
+    """Four significant digits; a whole number as it is; thousands apart.
+
+    >>> number(1.23), number(0.00012344), number(54321.0), number(200000), number(1.5e9)
+    ('1.230', '0.0001234', '54,320', '200,000', '1.500e+09')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    rounded = float(f"{value:.4g}")
+    if rounded == 0:
+        return "0"
+    if 1e3 <= abs(rounded) < 1e7:
+        return f"{rounded:,.0f}"
+    return f"{rounded:#.4g}"
+
+
+def of_value(value: Value) -> Estimate:
+    """The estimate of a single run: the value with its own interval, over samples."""
+    assert value.value is not None
+    if value.low is None or value.high is None:
+        return Estimate(value.value)
+    return Estimate(value.value, value.low, value.high, "over samples")
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    r"""Mean and 95 % Student-t interval over independently seeded runs.
+
+    $\bar x \pm t_{0.975, n-1} s / \sqrt n$, s the standard deviation with n - 1 in the denominator.
+
+    Args:
+        values: One per seed, two or more, in the unit of the measurement.
+
+    Returns:
+        In the same unit. Values that are all the same stay what they are.
+
+    >>> str(over_seeds([1.0, 2.0, 3.0]))
+    '2.000 [-0.4841, 4.484]'
+    """
+    count = len(values)
+    assert count > 1, "one seed has no interval over seeds"
+    basis = f"over {count} seeds"
+    if len(set(values)) == 1:
+        return Estimate(values[0], values[0], values[0], basis)
+    mean = math.fsum(values) / count
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    half = _student_quantile(count - 1) * math.sqrt(variance / count)
+    return Estimate(mean, mean - half, mean + half, basis)
+
+
+def _student_quantile(freedom: int) -> float:
+    # scipy.stats takes a second to import, for this one number.
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.975))

@@ -1,0 +1,162 @@
+"""Which runs may be compared (a section), and which are one model over several seeds (a group)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gen_models.reporting.records import Record
+from gen_models.reporting.runs import Run
+
+
+@dataclass(frozen=True)
+class Group:
+    """One model in one configuration; its finished runs, one per seed, are what is averaged."""
+
+    label: str
+    finished: tuple[Run, ...]
+    unfinished: tuple[Run, ...]
+    repeated: tuple[Run, ...] = ()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of the finished runs."""
+        return tuple(run.record for run in self.finished)
+
+    @property
+    def count(self) -> str:
+        """How many of the seeds finished, in words."""
+        total = len(self.finished) + len(self.unfinished)
+        return f"{len(self.finished)} of {total} run{'s' * (total != 1)} finished"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Groups whose numbers may stand in one table: same images, same shape, same split."""
+
+    title: str
+    why: str
+    groups: tuple[Group, ...]
+
+
+def sections(runs: Sequence[Run]) -> list[Section]:
+    """Put runs into sections by their data and into groups by their configuration.
+
+    Args:
+        runs: In any order, which the sections and groups keep.
+    """
+    by_data: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        by_data.setdefault(_data_key(run.record), []).append(run)
+    first = next((key for key in by_data), None)
+    return [
+        Section(_title(members), "" if key == first else _why(first, key), _groups(members))
+        for key, members in by_data.items()
+    ]
+
+
+def _data_key(record: Record) -> tuple[Any, ...]:
+    return record.shape, record.data_fingerprint, tuple(sorted(record.split.items()))
+
+
+def _title(runs: Sequence[Run]) -> str:
+    records = [run.record for run in runs]
+    names = ", ".join(dict.fromkeys(record.data for record in records))
+    return f"{names}, {' × '.join(map(str, records[0].shape))}"
+
+
+def _why(first: tuple[Any, ...] | None, key: tuple[Any, ...]) -> str:
+    assert first is not None
+    told = [
+        f"{what} {_shown(mine)} instead of {_shown(theirs)}"
+        for what, mine, theirs in zip(
+            ("shape", "data fingerprint", "split"), key, first, strict=True
+        )
+        if mine != theirs
+    ]
+    return (
+        "A section of its own, because these runs were trained and measured on other data than the"
+        f" first section ({'; '.join(told)}): numbers from different data cannot be compared."
+    )
+
+
+def _shown(part: Any) -> str:
+    if isinstance(part, str):
+        return part[:12]
+    return " × ".join(
+        f"{item[0]} {item[1]}" if isinstance(item, tuple) else str(item) for item in part
+    )
+
+
+def _groups(runs: Sequence[Run]) -> tuple[Group, ...]:
+    by_model: dict[str, list[Run]] = {}
+    for run in runs:
+        by_model.setdefault(run.record.model, []).append(run)
+    return tuple(
+        group for model, members in by_model.items() for group in _variants(model, members)
+    )
+
+
+def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
+    """A model's runs, apart where their configurations differ in more than the seed."""
+    configs = [_flat(run.record.config) for run in runs]
+    keys = _differing(configs)
+    variants: dict[tuple[str, ...], list[Run]] = {}
+    for run, config in zip(runs, configs, strict=True):
+        variants.setdefault(tuple(config.get(key, "absent") for key in keys), []).append(run)
+    for number, (values, members) in enumerate(variants.items(), start=1):
+        yield _group(_label(model, keys, values, number), members)
+
+
+def _label(model: str, keys: Sequence[str], values: Sequence[str], number: int) -> str:
+    told = [
+        f"{key.rpartition('.')[2]}={value.strip(chr(34))}"
+        for key, value in zip(keys, values, strict=True)
+    ]
+    if len(told) > 3:
+        # Cut short, two variants could read alike; the number keeps them apart.
+        told = [f"variant {number}", *told[:2], "..."]
+    return f"{model} ({', '.join(told)})" if told else model
+
+
+def _group(label: str, runs: Sequence[Run]) -> Group:
+    newest: dict[int, Run] = {}
+    unfinished, repeated = [], []
+    for run in sorted(runs, key=_created):
+        if run.record.status != "finished":
+            unfinished.append(run)
+            continue
+        # The same seed twice is one draw, not two: counted twice it would narrow the interval.
+        if run.record.seed in newest:
+            repeated.append(newest[run.record.seed])
+        newest[run.record.seed] = run
+    finished = tuple(newest[seed] for seed in sorted(newest))
+    return Group(label, finished, tuple(unfinished), tuple(repeated))
+
+
+def _created(run: Run) -> float:
+    return datetime.fromisoformat(run.record.created).timestamp()
+
+
+def _differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Keys whose values differ: not the seed, and no paths, which say where and not what."""
+    keys = dict.fromkeys(key for config in configs for key in config)
+    differing = []
+    for key in keys:
+        values = {config.get(key) for config in configs}
+        place = any(value and ("/" in value or "\\" in value) for value in values)
+        if len(values) > 1 and not place and key.rpartition(".")[2] != "seed":
+            differing.append(key)
+    return differing
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested configuration as dotted keys and JSON text."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value)
+    return flat

@@ -1,0 +1,70 @@
+"""The same tables and sentences as GitHub Markdown, for a terminal or a pull request."""
+
+from collections.abc import Iterable, Sequence
+
+from gen_models.reporting.images import Gallery, Shown
+from gen_models.reporting.tables import Cell, Row, Table
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown shows as it is: no table cell, tag or link begins in it.
+
+    >>> escape("a|b <script> [x](y)")
+    'a\\|b &lt;script&gt; [x]\\(y)'
+    """
+    text = " ".join(text.split()).replace("\\", "\\\\").replace("&", "&amp;")
+    text = text.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+    for mark in "|`*":
+        text = text.replace(mark, f"\\{mark}")
+    return text
+
+
+def table(table: Table) -> str:
+    """A pipe table under its caption."""
+    head = [_cell(column) for column in table.columns]
+    lines = [escape(table.caption), "", _line(head), _line(["---"] * len(head))]
+    return "\n".join([*lines, *(_row(row) for row in table.rows)])
+
+
+def _row(row: Row) -> str:
+    return _line([_cell(row.head), *map(_cell, row.cells)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(cell.text)
+    if cell.link:
+        text = f"[{text}]({cell.link})"
+    if cell.best:
+        text = f"**{text}** (best)"
+    return " · ".join(filter(None, (text, *map(escape, cell.notes))))
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """A list of sentences."""
+    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
+
+
+def pictures(galleries: Sequence[Gallery], level: int) -> str:
+    """Links to the pictures in the run folders, under headings of the given level."""
+    parts = []
+    for gallery in galleries:
+        parts.append(f"{'#' * level} {escape(gallery.title)}")
+        parts += [_picture(shown) for shown in gallery.first]
+    return "\n\n".join(parts)
+
+
+def _picture(shown: Shown) -> str:
+    if shown.problem:
+        return f"- {escape(shown.problem)}"
+    # Brackets would end the alternative text early.
+    alt = escape(shown.alt).replace("[", "(").replace("]", ")")
+    return f"{escape(shown.label)}\n\n![{alt}]({shown.link})"
+
+
+def page(*parts: str) -> str:
+    """Join what is not empty by blank lines."""
+    return "\n\n".join(filter(None, parts)) + "\n"

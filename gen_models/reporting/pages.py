@@ -1,0 +1,33 @@
+"""What every page shares: the templates and the list of protocols."""
+
+from pathlib import Path
+from typing import Any
+
+from gen_models.reporting.tables import Table
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill a template of `templates/`; a name it asks for and does not get is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    # Names, reasons and captions come from records of strangers: everything is escaped.
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**context)
+
+
+def protocols(table: Table) -> list[tuple[str, str]]:
+    """Each measurement's name with its protocols in words."""
+    return [
+        (
+            row.values[0].name,
+            " / ".join(dict.fromkeys(v.protocol for v in row.values if v.protocol)),
+        )
+        for row in table.rows
+    ]

@@ -1,0 +1,234 @@
+"""The record: all that is kept of one run, and all that a report may know of it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
+
+from gen_models.errors import UsageError
+from gen_models.reporting.files import write_whole
+from gen_models.reporting.schema import parse
+
+SCHEMA = 1
+"""The version of the record's form; a field more, less or renamed is another version."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The same measurement on something known: real data (floor) or a trivial model (ceiling)."""
+
+    value: float
+    of: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured number, or the reason why there is none.
+
+    Attributes:
+        name: Carries protocol and unit (`fid_digits64_1000_test`); runs are joined by it alone.
+        title: What people call it.
+        value: In `unit`; None exactly where `reason` says why.
+        unit: The unit in words.
+        low: Lower end of the interval, in `unit`.
+        high: Upper end of the interval, in `unit`.
+        interval: Which interval it is: "95 %, bootstrap over samples".
+        count: Samples that went into it.
+        protocol: How it was measured, in one sentence.
+        better: Which direction is better; None where neither is.
+        floor: The measurement on real data.
+        ceiling: The measurement on a trivial model.
+        reason: Why there is no value: "GAN has no encoder".
+
+    Raises:
+        UsageError: If value and reason, or the parts of the interval, contradict each other.
+
+    >>> Value("kl_nats", "Rate", None, "nats", reason="GAN has no encoder").reason
+    'GAN has no encoder'
+    """
+
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    interval: str | None = None
+    count: int | None = None
+    protocol: str = ""
+    better: Literal["lower", "higher"] | None = None
+    floor: Anchor | None = None
+    ceiling: Anchor | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != bool(self.reason):
+            raise UsageError("value is null exactly where reason says why; give one of the two")
+        if (self.low is None) != (self.high is None):
+            raise UsageError("low and high come together; give both or neither")
+        if self.low is None or self.high is None:
+            return
+        if self.value is None or not self.interval:
+            raise UsageError("low and high need a value, and an interval that says what they are")
+        if self.low > self.high:
+            raise UsageError(f"low {self.low} lies above high {self.high}; swap them")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over the real images shown; None is a gap (a loss that was not finite).
+
+    Raises:
+        UsageError: If there are not as many images as values.
+    """
+
+    name: str
+    images: tuple[int, ...]
+    values: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.values):
+            raise UsageError(f"{len(self.images)} images but {len(self.values)} values")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG in the run folder.
+
+    Raises:
+        UsageError: If the file is not a path inside the run folder, written with slashes.
+    """
+
+    name: str
+    title: str
+    file: str
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.file)
+        if not self.file or path.is_absolute() or ".." in path.parts:
+            raise UsageError(f"file {self.file!r} must be a path inside the run folder")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the run was given, in real images and passes over all phases, and took, in seconds."""
+
+    images_seen: int
+    iterations: int
+    training_seconds: float
+    evaluation_seconds: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: how it was made, what it cost and what was measured.
+
+    Attributes:
+        status: Only "finished" runs are averaged; the others are counted and listed.
+        reason: Why it did not finish.
+        created: ISO 8601 time.
+        shape: (C, H, W) of the images.
+        parameters: Count per network.
+
+    Raises:
+        UsageError: If the shape, the time or a repeated name makes no sense.
+    """
+
+    status: Literal["finished", "interrupted", "diverged", "failed"]
+    model: str
+    data: str
+    seed: int
+    created: str
+    command: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    shape: tuple[int, ...]
+    split: dict[str, int]
+    data_fingerprint: str
+    parameters: dict[str, int]
+    budget: Budget
+    values: tuple[Value, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    reason: str | None = None
+    commit: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise UsageError(f"shape must be (channels, height, width), got {list(self.shape)}")
+        try:
+            datetime.fromisoformat(self.created)
+        except ValueError:
+            raise UsageError(f"created must be an ISO 8601 time, got {self.created!r}") from None
+        for field, items in (
+            ("values", self.values),
+            ("curves", self.curves),
+            ("pictures", self.pictures),
+        ):
+            _refuse_repeated(field, (item.name for item in items))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check a record.
+
+        Raises:
+            UsageError: If the file cannot be read, is no JSON, or is no record of this schema.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path}: not whole JSON ({error}); run it again") from None
+        return cls.from_json(data, str(path))
+
+    @classmethod
+    def from_json(cls, data: Any, where: str) -> Self:
+        """Check what `json.loads` gave; `where` names the file in the error.
+
+        Raises:
+            UsageError: If the schema version is unknown or a field does not fit.
+        """
+        version = data.get("schema") if isinstance(data, dict) else None
+        if version != SCHEMA or isinstance(version, bool):
+            raise UsageError(
+                f"{where}: schema {version!r} is unknown, this version of gen_models reads"
+                f" {SCHEMA}; read it with the version that wrote it"
+            )
+        rest = {key: item for key, item in data.items() if key != "schema"}
+        try:
+            return parse(cls, rest, "record")
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON data, the schema version first."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    def write(self, path: Path) -> Path:
+        """Check and write the record whole: a crash leaves the old file or the new one.
+
+        Raises:
+            UsageError: If a field has the wrong type or a number is not finite; the file is left
+                as it was.
+        """
+        data = self.to_json()
+        self.from_json(data, str(path))
+        return write_whole(path, json.dumps(data, allow_nan=False, indent=1) + "\n")
+
+
+def _refuse_repeated(field: str, names: Iterable[str]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{field}: the name {name!r} stands {times} times; names are unique")
+
+
+def _refuse_constant(name: str) -> float:
+    raise UsageError(f"holds {name}, which is no JSON number; write null and a reason instead")

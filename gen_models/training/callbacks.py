@@ -1,0 +1,145 @@
+"""Lightning callbacks; every axis is in real images shown."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from gen_models.models.base import GenerativeModule
+
+
+class ImageBudget(pl.Callback):
+    """Ends training once so many real images were shown; the last batch counts whole.
+
+    Args:
+        images: The budget.
+    """
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: GenerativeModule, *_: Any
+    ) -> None:
+        """Stop where the budget is spent."""
+        if module.images_seen >= self.images:
+            trainer.should_stop = True
+
+
+class Selection(pl.Callback):
+    """Scores the model at each validation, for the choice of the best checkpoint.
+
+    Args:
+        name: Name of the score, as `ModelCheckpoint` monitors it.
+        score: Maps the model, in evaluation mode, to a number.
+    """
+
+    def __init__(self, name: str, score: Callable[[GenerativeModule], float]) -> None:
+        self.name = name
+        self.score = score
+
+    def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Score and make the number known to Lightning and to the module's loggers."""
+        if not trainer.sanity_checking and module.diverged is None:
+            trainer.callback_metrics[self.name] = torch.tensor(self.score(module))
+
+
+class SampleGrid(pl.Callback):
+    """Draws the same latents at each validation: `NNNNNNNNN.png`, named by images seen.
+
+    Args:
+        folder: Where the pictures go; made if it is not there.
+        draw: Writes the picture of a model to a file.
+    """
+
+    def __init__(self, folder: Path, draw: Callable[[GenerativeModule, Path], None]) -> None:
+        self.folder = folder
+        self.draw = draw
+
+    def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Draw, for the folder and for the loggers that show pictures."""
+        if trainer.sanity_checking or module.diverged is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{module.images_seen:09d}.png"
+        self.draw(module, path)
+        for logger in trainer.loggers:
+            show = getattr(logger.experiment, "add_image", None)
+            if show is not None:
+                from torchvision.io import read_image
+
+                show("samples", read_image(str(path)), global_step=module.images_seen)
+
+
+class ImageProgress(pl.callbacks.ProgressBar):
+    """A bar over the whole budget, with time left and current losses; lines where no one watches.
+
+    Args:
+        images: The budget.
+        seconds: Between two lines, where the output is no terminal.
+    """
+
+    def __init__(self, images: int, seconds: float = 20.0) -> None:
+        super().__init__()
+        self.images = images
+        self.seconds = seconds
+        self._last = 0.0
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Open the bar."""
+        self._last = time.monotonic()
+        if not (sys.stderr.isatty() or sys.stdout.isatty()):
+            return
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn()
+        left = TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}")
+        self._bar = Progress(*columns, *left)
+        self._bar.add_task("", total=self.images, completed=module.images_seen, losses="")
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: GenerativeModule, *_: Any
+    ) -> None:
+        """Move the bar, or write a line now and then."""
+        if self._bar is not None:
+            seen = min(module.images_seen, self.images)
+            self._bar.update(self._bar.task_ids[0], completed=seen, losses=losses(module))
+        elif time.monotonic() - self._last > self.seconds:
+            self._last = time.monotonic()
+            print(f"{module.images_seen} of {self.images} images  {losses(module)}", flush=True)
+
+    def on_train_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the bar, so that the error stands on a line of its own."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def losses(module: GenerativeModule) -> str:
+    """The losses of the last interval, by phase."""
+    for means in reversed(module.history):
+        named = {k.split("/")[1]: v for k, v in means.items() if k.startswith("train/") and k.endswith("/loss")}
+        if named:
+            return "  ".join(f"{name} loss {value:.4g}" for name, value in named.items())
+    return ""

@@ -1,0 +1,169 @@
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from gen_models.data import ImageFolder
+from gen_models.data.folder import EXTENSIONS
+from gen_models.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write images by relative path, each filled with one colour."""
+
+    def write(colours, mode="L", size=(6, 5)):
+        for name, colour in colours.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, size, colour).save(tmp_path / name)
+        return tmp_path
+
+    return write
+
+
+def values(images):
+    return images.images[:, 0, 0, 0].tolist()
+
+
+def load(root, **options):
+    return ImageFolder(root, image_size=4, **options).load()
+
+
+def refused(root, **options):
+    with pytest.raises(UsageError) as error:
+        load(root, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_loose_images_have_no_labels_and_are_sorted(folder):
+    train, test = load(folder({"b.png": 2, "a.png": 1, "C.PNG": 0, "d.gif": 3}))
+    assert values(train) == [0, 1, 2, 3]
+    assert (train.labels, train.classes, test) == (None, None, None)
+
+
+def test_class_folders_give_sorted_labels_and_may_have_sub_folders(folder):
+    root = folder({"dog/1.png": 3, "cat/x.png": 1, "cat/more/y.png": 0, "dog/0.bmp": 2})
+    (root / "empty").mkdir()
+    (root / "notes.txt").write_text("passed over")
+    (root / ".hidden").mkdir()
+    train, test = load(root)
+    assert values(train) == [0, 1, 2, 3]
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    assert (train.classes, test) == (("cat", "dog"), None)
+
+
+@pytest.mark.parametrize("extra", ["val", "valid", "validation"])
+def test_train_and_test_folders_with_validation_joining_training(folder, extra):
+    root = folder(
+        {
+            "train/a/0.png": 0,
+            "train/b/1.png": 1,
+            f"{extra}/c/2.png": 2,
+            "test/c/3.png": 3,
+            "test/a/4.png": 4,
+        }
+    )
+    train, test = load(root)
+    assert (values(train), train.labels.tolist()) == ([0, 1, 2], [0, 1, 2])
+    assert (values(test), test.labels.tolist()) == ([4, 3], [0, 2])
+    assert train.classes == test.classes == ("a", "b", "c")
+
+
+def test_train_and_test_folders_without_classes(folder):
+    train, test = load(folder({"train/0.png": 0, "train/1.png": 1, "test/2.png": 2}))
+    assert (values(train), values(test), test.labels) == ([0, 1], [2], None)
+
+
+def test_a_train_folder_alone_leaves_the_test_split_to_us(folder):
+    data = ImageFolder(
+        folder({f"train/{i:02}.png": i for i in range(20)}), image_size=(4, 6), batch_size=4
+    )
+    data.setup()
+    assert (len(data.train), len(data.validation), len(data.test)) == (14, 2, 4)
+    assert (data.shape, data.num_classes, data.name) == ((1, 4, 6), None, "folder")
+
+
+def test_grey_images_among_coloured_ones_take_three_channels(folder):
+    folder({"a.png": 7})
+    train, _ = load(folder({"b.png": (1, 2, 3)}, mode="RGB"))
+    assert train.shape == (3, 4, 4)
+    assert train.images[0].unique().tolist() == [7]
+    assert train.images[1, :, 0, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_may_be_asked_for(folder, channels):
+    folder({"a.png": 7})
+    root = folder({"b.png": (90, 90, 90)}, mode="RGB")
+    train, _ = load(root, channels=channels)
+    assert train.shape == (channels, 4, 4)
+    assert values(train) == [7, 90]
+
+
+def test_broken_files_are_all_found_in_one_scan(folder):
+    root = folder({f"{i}.png": i for i in range(3)})
+    for i in range(5):
+        (root / f"broken{i}.png").write_text("no image")
+    message = refused(root)
+    assert "5 of 8 images cannot be read" in message
+    assert "broken0.png: UnidentifiedImageError" in message
+    assert "broken3.png" not in message
+    assert "data.on_error=skip" in message
+
+
+def test_broken_files_may_be_skipped_with_one_warning_that_names_them(folder):
+    root = folder({"a/0.png": 0, "b/1.png": 1, "b/3.png": 3})
+    for name in ("a/00.png", "b/2.png", "b/22.png", "b/23.png"):
+        (root / name).touch()
+    data = ImageFolder(root, image_size=4, on_error="skip")
+    with pytest.warns(UserWarning, match=r"4 of 7 .*a/00\.png.*b/23\.png") as caught:
+        train, _ = data.load()
+    assert len(caught) == 1
+    assert (values(train), train.labels.tolist()) == ([0, 1, 3], [0, 1, 1])
+    assert [path.name for path, _ in data.skipped] == ["00.png", "2.png", "22.png", "23.png"]
+
+
+def test_with_nothing_left_skipping_is_no_help(folder):
+    (folder({}) / "a.png").touch()
+    assert "1 of 1 images cannot be read" in refused(folder({}), on_error="skip")
+
+
+def test_folders_without_images_are_named_with_the_extensions(tmp_path):
+    message = refused(tmp_path)
+    assert str(tmp_path) in message
+    assert all(extension in message for extension in EXTENSIONS)
+    assert "no such folder" in refused(tmp_path / "nowhere")
+    file = tmp_path / "file.zip"
+    file.touch()
+    assert "no such folder" in refused(file)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.png", "cat/b.png"], "loose images (a.png) beside folders of images (cat)"),
+        (["train/a.png", "train/cat/b.png"], "loose images (a.png)"),
+        (["train/a.png", "dogs/b.png"], "dogs lies beside the train folder"),
+        (["train/a.png", "b.png"], "b.png lies beside the train folder"),
+        (["train/a.png", "val/cat/b.png"], "some of its training folders have class folders"),
+        (["train/cat/a.png", "test/dog/b.png"], "class dog of the test images has no training"),
+    ],
+)
+def test_mixed_layouts_are_refused(folder, names, message):
+    assert message in refused(folder(dict.fromkeys(names, 0)))
+
+
+@pytest.mark.parametrize(
+    "options", [{"channels": 4}, {"on_error": "ignore"}, {"image_size": 0}, {"scaling": "no"}]
+)
+def test_options_outside_their_range_are_refused(tmp_path, options):
+    with pytest.raises(UsageError, match=r"^data\.[^\n]+$"):
+        ImageFolder(tmp_path, **options)
+
+
+def test_every_extension_of_torchvision_is_read(folder):
+    assert set(IMG_EXTENSIONS) < set(EXTENSIONS)
+    root = folder({f"{index}{extension}": 9 for index, extension in enumerate(EXTENSIONS)})
+    train, _ = load(root)
+    assert torch.equal(train.images, torch.full_like(train.images, 9))

@@ -1,0 +1,33 @@
+"""Figures: small, without traces, and whole where a loss was not finite."""
+
+import matplotlib
+import pytest
+
+from gen_models.reporting.figures import Line, curves_figure
+from gen_models.reporting.records import Curve
+from gen_models.reporting.report import write_report
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_figure_is_small_and_leaves_no_state(record, scheme):
+    before = dict(matplotlib.rcParams)
+    noisy = tuple(float(hash((i, 7)) % 1000) for i in range(5000))
+    seeds = tuple(Curve("loss", tuple(range(5000)), noisy[i:] + noisy[:i]) for i in range(3))
+    lines = [Line(name, seeds) for name in ("vae", "gan", "ppca")]
+    png = curves_figure("loss", lines, scheme)
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 60_000
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_figure_takes_gaps_and_single_points():
+    gap = Curve("loss", (0, 1, 2), (1.0, None, 3.0))
+    lonely = Curve("loss", (5,), (1.0,))
+    nothing = Curve("loss", (0, 1), (None, None))
+    lines = [Line("a", (gap, gap)), Line("b", (lonely,)), Line("c", (nothing,))]
+    assert curves_figure("loss", lines)
+
+
+def test_a_diverged_curve_reaches_the_page(run, record):
+    made = record(curves=(Curve("train/loss", (0,), (None,)),), status="diverged", reason="NaN")
+    assert "has no finite value" in write_report(run(made)).read_text()

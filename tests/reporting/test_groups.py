@@ -1,0 +1,56 @@
+"""Groups and sections: which runs are one model over seeds, and which may share a table."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gen_models.reporting.groups import sections
+from gen_models.reporting.runs import Run
+
+
+def test_the_same_seed_twice_is_one_draw(record, value, groups):
+    (group,) = groups(
+        record("vae", 0, value(1.0), created="2026-01-01T00:00:00"),
+        record("vae", 0, value(2.0), created="2026-01-03T00:00:00"),
+    )
+    assert [r.values[0].value for r in group.records] == [2.0]
+    assert len(group.repeated) == 1
+
+
+def test_configurations_that_differ_are_models_apart(record, value, groups):
+    made = groups(
+        *(
+            record(
+                "vae", seed, config={"model": {"latent_dim": d}, "seed": seed, "at": f"/r/{seed}"}
+            )
+            for seed in (0, 1)
+            for d in (8, 16)
+        )
+    )
+    assert [(group.label, len(group.finished)) for group in made] == [
+        ("vae (latent_dim=8)", 2),
+        ("vae (latent_dim=16)", 2),
+    ]
+
+
+def test_many_differences_still_give_labels_of_their_own(record, groups):
+    made = groups(*(record(config={"a": 1, "b": 1, "c": 1, "d": d}, seed=d) for d in (1, 2)))
+    assert len({group.label for group in made}) == 2
+    made = groups(*(record(config=dict.fromkeys("abcd", d), seed=d) for d in (1, 2)))
+    assert len({group.label for group in made}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"data_fingerprint": "ffff"}, "data fingerprint ffff instead of 0123456789ab"),
+        ({"shape": (3, 32, 32)}, "shape 3 × 32 × 32 instead of 1 × 16 × 16"),
+        ({"split": {"train": 9}}, "split train 9 instead of test 360"),
+    ],
+)
+def test_other_data_get_a_section_of_their_own(record, change, why):
+    runs = [Run(Path("0"), record()), Run(Path("1"), replace(record("gan"), **change))]
+    first, second = sections(runs)
+    assert (first.why, [group.label for group in second.groups]) == ("", ["gan"])
+    assert why in second.why
