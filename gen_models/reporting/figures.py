@@ -63,7 +63,7 @@ def curves_figure(quantity: str, lines: Sequence[Line], scheme: str = "light") -
 
 
 def _draw(axes: "Axes", line: Line, colour: str, style: str) -> None:
-    curves = [_thin(curve) for curve in line.seeds]
+    curves = [thin(curve) for curve in line.seeds]
     mean = _mean(curves)
     for curve in curves:
         axes.plot(
@@ -96,7 +96,7 @@ def _mean(curves: Sequence[Curve]) -> Curve | None:
     return Curve("mean", curves[0].images, tuple(sums))
 
 
-def _thin(curve: Curve) -> Curve:
+def thin(curve: Curve) -> Curve:
     """At most `POINTS` points, each the mean of its neighbours: noise would fill the picture."""
     step = -(-len(curve.images) // POINTS)
     if step < 2:

@@ -180,11 +180,9 @@ class Record:
             UsageError: If the file cannot be read, is no JSON, or is no record of this schema.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+            data = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{path}: not whole JSON ({error}); run it again") from None
         return cls.from_json(data, str(path))
@@ -228,7 +226,3 @@ def _refuse_repeated(field: str, names: Iterable[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise UsageError(f"{field}: the name {name!r} stands {times} times; names are unique")
-
-
-def _refuse_constant(name: str) -> float:
-    raise UsageError(f"holds {name}, which is no JSON number; write null and a reason instead")

@@ -3,7 +3,7 @@
 import matplotlib
 import pytest
 
-from gen_models.reporting.figures import Line, curves_figure
+from gen_models.reporting.figures import POINTS, Line, curves_figure, thin
 from gen_models.reporting.records import Curve
 from gen_models.reporting.report import write_report
 
@@ -26,6 +26,15 @@ def test_a_figure_takes_gaps_and_single_points():
     nothing = Curve("loss", (0, 1), (None, None))
     lines = [Line("a", (gap, gap)), Line("b", (lonely,)), Line("c", (nothing,))]
     assert curves_figure("loss", lines)
+
+
+def test_a_long_curve_is_drawn_through_means_of_its_neighbours():
+    drawn = thin(Curve("loss", tuple(range(1000)), tuple(i % 5 for i in range(1000))))
+    assert len(drawn.images) == POINTS == 200
+    assert drawn.images[-1] == 999
+    assert set(drawn.values) == {2.0}
+    short = Curve("loss", (0, 1), (1.0, None))
+    assert thin(short) == short
 
 
 def test_a_diverged_curve_reaches_the_page(run, record):

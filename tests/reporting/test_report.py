@@ -229,17 +229,6 @@ def test_a_run_that_did_not_finish_says_so(run, record):
     assert "This run is interrupted: Ctrl-C" in page.text
 
 
-def test_runs_are_found_and_sorted_as_people_count(tmp_path, record):
-    for name in ("10", "2", "a/1"):
-        (tmp_path / name).mkdir(parents=True)
-        record().write(tmp_path / name / "record.json")
-    (tmp_path / "3").mkdir()
-    (tmp_path / "3" / "status.json").write_text("{")
-    (tmp_path / "empty").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_runs(tmp_path)]
-    assert found == ["2", "3", "10", "a/1"]
-
-
 def test_the_same_records_give_the_same_page(tmp_path, run, record):
     run(record("vae"))
     first = write_comparison(tmp_path, find_runs(tmp_path)).read_bytes()

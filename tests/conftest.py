@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("quiet", deadline=None, max_examples=40)
+settings.load_profile("quiet")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_address():
+    """Lightning looks for a cluster in the environment; tests have none."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
