@@ -19,9 +19,11 @@ def main(config: DictConfig) -> None:
     from gen_models.app import run  # late: --help and --cfg need no torch
 
     job = HydraConfig.get()
-    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    options = RunConfig(**{str(key): value for key, value in plain.items()})
     command = " ".join(["python run.py", *job.overrides.task])
-    run(RunConfig(**resolved), Path(job.runtime.output_dir), job.runtime.choices.model, command)
+    run(options, Path(job.runtime.output_dir), job.runtime.choices["model"], command)
 
 
 if __name__ == "__main__":

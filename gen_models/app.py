@@ -8,8 +8,8 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -90,16 +90,17 @@ class Run:
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise UsageError(f"ckpt_path={config.ckpt_path}: there is no such file")
         trust(config.trust)
-        pl.seed_everything(config.seed, workers=True, verbose=False)
         self.data: ImageDataModule = build(config.data, "data")
         self.data.prepare_data()
         self.data.setup("fit")
         shape, scaler = self.data.shape, self.data.scaler
-        self.model: GenerativeModule = build(config.model, "model", shape=shape, scaler=scaler)
         options = config.evaluation
         self.extractor = build(
             options["features"], "evaluation.features", shape=shape, data=self.data.name
         )
+        # Seeded behind all else that is built: no choice of data or metric moves the model.
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        self.model: GenerativeModule = build(config.model, "model", shape=shape, scaler=scaler)
         self.measurements = {
             key: build(recipe, f"evaluation.measurements.{key}")
             for key, recipe in options["measurements"].items()
@@ -118,7 +119,9 @@ class Run:
             interruption = Interruption()
             self.load(str(self.config.ckpt_path))
         trained = time.monotonic()
-        status, reason, values, pictures = "finished", None, [], []
+        status, reason = "finished", None
+        values: list[Value] = []
+        pictures: list[Picture] = []
         if interruption.signal is not None:
             status, reason = "interrupted", f"signal {interruption.signal}; not evaluated"
         elif self.model.diverged is not None:
@@ -147,13 +150,15 @@ class Run:
         config = self.config
         iterations = math.ceil(config.max_images / self.data.batch_size)
         score = f"validation/{self.score_name}"
-        checkpoints = {"dirpath": self.folder / "checkpoints", "enable_version_counter": False}
+        save = partial(
+            ModelCheckpoint, dirpath=self.folder / "checkpoints", enable_version_counter=False
+        )
         callbacks: list[pl.Callback] = [
             ImageBudget(config.max_images),
             Selection(score, self.score()),
             SampleGrid(self.folder / "progress", self.draw),
-            ModelCheckpoint(filename="best", monitor=score, **checkpoints),
-            ModelCheckpoint(filename="last", **checkpoints),
+            save(filename="best", monitor=score),
+            save(filename="last"),
             *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),
         ]
         if config.trainer.get("enable_progress_bar", True):

@@ -1,4 +1,4 @@
-r"""Priors p(z), posterior heads q(z | x) and likelihoods p(x | z), as modules that give torch distributions.
+r"""Priors p(z), posterior heads q(z | x), likelihoods p(x | z): modules that give distributions.
 
 A prior is called with nothing, a head with the features of a trunk, a likelihood with the
 generator's pre-activations; each answers with a `torch.distributions.Distribution`, so that
@@ -82,9 +82,10 @@ class StandardNormal(nn.Module):
 
 
 class DiagonalGaussian(nn.Module):
-    r"""Head of q(z | x) = N(mu, diag(sigma^2)), so that $z = \mu + \sigma\epsilon$ (Kingma & Welling, 2014).
+    r"""Head of q(z | x) = N(mu, diag(sigma^2)), so that $z = \mu + \sigma\epsilon$.
 
-    sigma = softplus(s) + 1e-4 grows linearly in s and cannot reach 0, which exp(s) does in float32.
+    Kingma & Welling (2014), section 3.     sigma = softplus(s) + 1e-4 grows linearly in s and
+    cannot reach 0, which exp(s) does in float32.
 
     Args:
         latent_dim: D.
@@ -184,9 +185,10 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    r"""$C(\lambda)\,\lambda^x (1-\lambda)^{1-x}$ on [0, 1], lambda = sigmoid(2a) (Loaiza-Ganem & Cunningham, 2019).
+    r"""$C(\lambda)\,\lambda^x (1-\lambda)^{1-x}$ on [0, 1], lambda = sigmoid(2a).
 
-    `mean` is the distribution's own mean, which is less extreme than lambda.
+    Loaiza-Ganem & Cunningham (2019), equation 4. `mean` is the distribution's own mean, which is
+    less extreme than lambda.
     """
 
     def forward(self, activation: Tensor) -> Distribution:

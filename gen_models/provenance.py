@@ -50,7 +50,7 @@ def make_record(
         model=name,
         data=data.name,
         seed=config["seed"],
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=command,
         config=config,
         commit=commit(),
@@ -120,7 +120,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The commit that this package is at, marked `-dirty` with uncommitted changes; None outside git."""
+    """The commit of this package, with `-dirty` where files have changed; None outside git."""
     here = Path(__file__).resolve().parent
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:

@@ -109,6 +109,11 @@ def _describe_object(value: Any) -> Any:
 
 
 def _factory(target: Any) -> dict[str, Any]:
+    if "<" in target.__qualname__:
+        raise UsageError(
+            f"{target.__qualname__} cannot be stored in a checkpoint, a lambda or local class has "
+            "no name to find it by: pass a functools.partial of a class defined in a module"
+        )
     return {"_target_": _path(target), "_partial_": True}
 
 
@@ -146,7 +151,7 @@ def _resolve(path: str, place: str) -> Any:
     allowed = (*ALLOWED, *_trusted)
     refusal = UsageError(
         f"{place or 'config'}._target_={path} is not allowed: targets come from "
-        f"{', '.join(prefix.rstrip('.') for prefix in allowed)}; add trust=[PACKAGE] to allow your own"
+        f"{', '.join(prefix.rstrip('.') for prefix in allowed)}; trust=[PACKAGE] allows your own"
     )
     if not path.startswith(allowed):
         raise refusal

@@ -80,12 +80,12 @@ def test_bernoulli_refuses_grey_in_one_line():
 
 
 def test_deviation_must_be_positive():
-    with pytest.raises(UsageError, match="likelihood.deviation"):
+    with pytest.raises(UsageError, match=r"likelihood\.deviation"):
         Gaussian(0.0)
 
 
 def test_posterior_is_mean_plus_deviation_times_noise():
-    """z = mu + sigma * eps, and eps = (z - mu) / sigma gives the noise back."""
+    """Z = mu + sigma * eps, and eps = (z - mu) / sigma gives the noise back."""
     features = torch.randn(6, 8)
     posterior = DiagonalGaussian(4)(features)
     mean, deviation = posterior.mean, posterior.stddev

@@ -180,7 +180,8 @@ class TorchvisionImages(ImageDataModule):
     def _read(self, split: dict[str, Any]) -> ImageSet:
         folder = self.root / self.source.folder
         for path in sorted(folder.glob("*-ubyte")):
-            check_idx(path)
+            if path.is_file():
+                check_idx(path)
         try:
             opened = self._dataset_class()(str(self.root), download=False, **split)
         except (OSError, RuntimeError) as error:

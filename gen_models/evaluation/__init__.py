@@ -16,8 +16,8 @@ from gen_models.evaluation.reconstructions import EvidenceLowerBound, Inversion,
 
 __all__ = [
     "ClassDivergence",
-    "EvidenceLowerBound",
     "Evidence",
+    "EvidenceLowerBound",
     "Extractor",
     "Features",
     "FrechetDistance",

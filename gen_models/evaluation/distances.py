@@ -56,7 +56,7 @@ class FrechetDistance(Measurement):
 
 @dataclass(frozen=True)
 class ClassDivergence(Measurement):
-    """KL of the classes of the samples, named by a classifier, to the classes of the real images."""
+    """KL of the samples' classes, named by a classifier, to the classes of the real images."""
 
     requires: ClassVar[type] = Samples
 

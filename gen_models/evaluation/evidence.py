@@ -56,7 +56,7 @@ class Evidence:
     batch: int = 250
 
     def generator(self) -> torch.Generator:
-        """A fresh source of randomness, the same every time: measurements do not depend on their order."""
+        """A fresh source of randomness, always the same: the order of measurements is free."""
         return torch.Generator(self.device).manual_seed(self.seed)
 
     def batches(self, images: Tensor) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Features of images: fixed networks, identified by the hash of their weights, that metrics compare images by.
+"""Features of images, by fixed networks that are identified by the hash of their weights.
 
 A number is only comparable with numbers from the same extractor, so that the extractor's name is
 part of the number's name, and its identity (name and weights) part of the protocol.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy
 import torch
@@ -94,7 +95,7 @@ class ShippedClassifier(Extractor):
         UsageError: If there is none, the images have another shape, or the file is damaged.
     """
 
-    SHAPES: dict[str, Shape] = {"digits": (1, 16, 16), "mnist": (1, 28, 28)}
+    SHAPES: ClassVar[dict[str, Shape]] = {"digits": (1, 16, 16), "mnist": (1, 28, 28)}
     classes = True
 
     def __init__(self, shape: Shape, data: str) -> None:
@@ -141,7 +142,7 @@ class RandomConvolutions(Extractor):
         widths = [shape[0], 32, 32, 32]
         layers: list[nn.Module] = []
         digest = hashlib.sha256()
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             layer = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
             bits = stream.random_raw(layer.weight.numel()) >> numpy.uint64(40)
             # Uniform on [-1, 1) with 24 bits, exact in float32, times He's bound sqrt(6 / fan in).
@@ -186,7 +187,8 @@ class Inception(Extractor):
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError:
             raise UsageError(
-                "evaluation/features=inception needs torch-fidelity: pip install 'gen_models[inception]'"
+                "evaluation/features=inception needs torch-fidelity: "
+                "pip install 'gen_models[inception]'"
             ) from None
         cached = Path(torch.hub.get_dir()) / "checkpoints" / self.FILE
         path = Path(weights) if weights else cached

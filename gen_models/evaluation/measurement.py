@@ -59,8 +59,8 @@ def filled(empty: Value, value: float, error: float | None, interval: str) -> Va
     if error is None:
         return replace(empty, value=value, reason=None)
     half = NORMAL_95 * error
-    ends = {"low": value - half, "high": value + half, "interval": interval}
-    return replace(empty, value=value, reason=None, **ends)
+    low, high = value - half, value + half
+    return replace(empty, value=value, reason=None, low=low, high=high, interval=interval)
 
 
 def mean_filled(empty: Value, values: Tensor) -> Value:

@@ -12,7 +12,7 @@ from torch import Tensor
 from gen_models.capabilities import BoundsLikelihood, Decodes, Reconstructs
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.inversion import invert
-from gen_models.evaluation.measurement import Measurement, blank, mean_filled
+from gen_models.evaluation.measurement import Measurement, blank, filled, mean_filled
 from gen_models.reporting.records import Anchor, Value
 
 
@@ -138,12 +138,10 @@ def error_values(
     result = mean_filled(mse, errors)
     result = replace(result, low=None if result.low is None else max(0.0, result.low))
     worst = evidence.each(images, lambda x: squared_error(evidence.mean_image, x)).mean().item()
-    ends = {}
+    noise = filled(psnr, decibels(errors.mean().item()), None, "")
     if result.low is not None and result.high is not None:
-        ends = {"low": decibels(result.high), "high": decibels(result.low)}
-    noise = replace(
-        psnr, value=decibels(errors.mean().item()), reason=None, interval=result.interval, **ends
-    )
+        low, high = decibels(result.high), decibels(result.low)
+        noise = replace(noise, low=low, high=high, interval=result.interval)
     of = "the mean training image"
     return [
         replace(result, ceiling=Anchor(worst, of)),

@@ -1,4 +1,4 @@
-"""One training step for every family: phases as data, run by manual optimisation, counted in images."""
+"""One training step for every family: phases as data, manual optimisation, counted in images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gen_models.errors import UsageError
 from gen_models.recipes import describe
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-"""Makes an optimiser of the parameters it is given, as `functools.partial(Adam, lr=...)` does."""
+"""Makes an optimiser of the parameters it is given, as `partial(Adam, lr=...)` does."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class GenerativeModule(pl.LightningModule):
         """Called after all phases, with the number of real images that were shown."""
 
     def check(self, x: Tensor) -> None:
-        """Refuse data that the model cannot be trained on; called once an epoch, before its first batch.
+        """Refuse data that the model cannot be trained on; called with the first batch of an epoch.
 
         Args:
             x: (B, C, H, W), scaled images.
@@ -100,7 +100,7 @@ class GenerativeModule(pl.LightningModule):
         self.iterations += 1
         self.images_seen += images
         self.after_iteration(images)
-        if self.iterations % self.trainer.log_every_n_steps == 0:
+        if self.iterations % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log()
 
     def _turn(self, phase: Phase, optimizer: Any, x: Tensor) -> dict[str, Tensor]:
@@ -116,7 +116,7 @@ class GenerativeModule(pl.LightningModule):
 
     @final
     def validation_step(self, batch: Any, batch_index: int) -> None:
-        """Every phase's values on held-out images, averaged by Lightning with the batch sizes as weights."""
+        """Every phase's values on held-out images; Lightning weights batches by their sizes."""
         x = images_of(batch)
         if batch_index == 0:
             self.check(x)
@@ -217,7 +217,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 class ExponentialAverage(nn.Module):
-    r"""A copy of a network that follows it: $\bar\theta \leftarrow \beta\bar\theta + (1-\beta)\theta$.
+    r"""A copy that follows a network: $\bar\theta \leftarrow \beta\bar\theta + (1-\beta)\theta$.
 
     $\beta = 2^{-B/H}$ for B images shown and a half-life of H images. Floating buffers (batch
     statistics) are averaged too, other buffers are copied.

@@ -80,14 +80,14 @@ class GAN(LatentVariableModel):
         ]
 
     def _fake(self, count: int) -> Tensor:
-        """Scaled images (count, C, H, W) of the generator in training, as the discriminator sees them."""
+        """Scaled images (count, C, H, W) of the generator, as the discriminator sees them."""
         return self.scaler(self.pixels(self.generator(self.sample_prior(count))))
 
     def _logits(self, x: Tensor) -> Tensor:
         return self.discriminator(x).squeeze(1)
 
     def discriminator_loss(self, x: Tensor) -> dict[str, Tensor]:
-        """The discriminator's loss on scaled images (B, C, H, W), with the mean logits of both kinds."""
+        """The discriminator's loss on scaled images (B, C, H, W), and the mean logits."""
         with torch.no_grad():
             made = self._fake(len(x))
         real, fake = self._logits(x), self._logits(made)

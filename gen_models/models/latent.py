@@ -21,7 +21,7 @@ NetworkFactory = Callable[..., nn.Module]
 
 
 class LatentVariableModel(GenerativeModule, Samples, Decodes):
-    r"""$p(x) = \int p(z)\,p(x \mid z)\,dz$: a prior and a generator, which families teach differently.
+    r"""$p(x) = \int p(z)\,p(x \mid z)\,dz$: a prior and a generator, taught differently.
 
     Args:
         shape: (C, H, W) of the images.
@@ -60,7 +60,7 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
 
     def after_iteration(self, images: int) -> None:
         """Let the average follow the generator."""
-        if self.average:
+        if self.average is not None:
             self.average.update(self.generator, images)
 
     def pixels(self, activation: Tensor) -> Tensor:
@@ -76,8 +76,9 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         Returns:
             (B, C, H, W), in [0, 1].
         """
-        use_average = self.average and not self.training
-        return self.pixels((self.average if use_average else self.generator)(z))
+        if self.average is not None and not self.training:
+            return self.pixels(self.average(z))
+        return self.pixels(self.generator(z))
 
     def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw latents z ~ p(z): (count, D)."""

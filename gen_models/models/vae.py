@@ -18,7 +18,9 @@ from gen_models.recipes import build
 
 
 class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
-    r"""Maximises $\log p(x) - KL(q(z|x) \,\|\, p(z|x))$ over generator and encoder (Kingma & Welling, 2014).
+    r"""Maximises $\log p(x) - KL(q(z|x) \,\|\, p(z|x))$ over generator and encoder.
+
+    Kingma & Welling (2014), equation 1.
 
     Args:
         shape: (C, H, W) of the images.

@@ -7,6 +7,7 @@ the net of InfoGAN's size that Lucic et al. (2018) gave to every model they comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from gen_models.networks.layers import Crop, PadToEven, Shape, dense, normalisat
 
 
 class ConvGenerator(nn.Module):
-    """z (B, D) to pre-activations (B, C, H, W): dense layers, then transposed convolutions 4 x 4 of stride 2.
+    """z (B, D) to pre-activations (B, C, H, W) by transposed convolutions, 4 x 4 of stride 2.
 
     Args:
         latent_dim: D.
@@ -84,7 +85,7 @@ class ConvTrunk(nn.Module):
         *halved, (height, base) = pyramid(shape, stages)
         channels = [shape[0], *(width * 2**i for i in range(len(halved)))]
         layers: list[nn.Module] = []
-        for index, (inputs, outputs) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for index, (inputs, outputs) in enumerate(pairwise(channels)):
             layers += [PadToEven(), nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
             layers += [normalisation(norm if index else None, outputs), nn.LeakyReLU(0.2)]
         sizes = [channels[-1] * height * base, *hidden, features]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -57,9 +58,9 @@ def pyramid(shape: Shape, stages: int | None, smallest: int = 4) -> list[tuple[i
 def dense(
     sizes: Sequence[int], activation: Callable[[], nn.Module], last: bool = True
 ) -> nn.Sequential:
-    """Linear layers through `sizes`, an activation after each (after the last one too if `last`)."""
+    """Linear layers through `sizes`, an activation after each; after the last if `last`."""
     layers: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(inputs, outputs))
         if last or index < len(sizes) - 2:
             layers.append(activation())
@@ -67,7 +68,7 @@ def dense(
 
 
 class PadToEven(nn.Module):
-    """Repeats the last row or column where a side is odd, so that halving rounds up: (B, C, H, W)."""
+    """Repeats the last row or column where a side is odd, so that halving rounds up."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H + H % 2, W + W % 2)."""
@@ -78,7 +79,7 @@ class PadToEven(nn.Module):
 
 
 class Crop(nn.Module):
-    """Keeps the first `size` = (H, W) rows and columns: the inverse of `PadToEven` after doubling."""
+    """Keeps the first `size` = (H, W) rows and columns: undoes `PadToEven`."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Residual networks with pre-activation blocks (He et al., 2016), sized as in SNGAN (Miyato et al., 2018)."""
+"""Residual networks with pre-activation blocks (He et al., 2016), in the manner of SNGAN."""
 
 from __future__ import annotations
 

@@ -35,9 +35,10 @@ def _classify(real: Tensor, fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NonSaturating:
-    r"""D: $-\log\sigma(D(x)) - \log(1-\sigma(D(G(z))))$; G: $-\log\sigma(D(G(z)))$ (Goodfellow et al., 2014).
+    r"""D: $-\log\sigma(D(x)) - \log(1-\sigma(D(G(z))))$; G: $-\log\sigma(D(G(z)))$.
 
-    At the optimal discriminator its loss is $2\log 2 - 2\,JSD(p, q)$.
+    Goodfellow et al. (2014), section 3. At the optimal discriminator its loss is $2\log 2 -
+    2\,JSD(p, q)$.
     """
 
     relativistic: ClassVar[bool] = False
@@ -53,9 +54,10 @@ class NonSaturating:
 
 @dataclass(frozen=True)
 class Minimax:
-    r"""The zero-sum game: G maximises the discriminator's loss, $\log(1-\sigma(D(G(z))))$ (Goodfellow et al., 2014).
+    r"""The zero-sum game: G minimises $\log(1-\sigma(D(G(z))))$.
 
-    Its gradient vanishes where the discriminator is sure of itself.
+    Goodfellow et al. (2014), equation 1. Its gradient vanishes where the discriminator is sure of
+    itself.
     """
 
     relativistic: ClassVar[bool] = False
@@ -71,7 +73,10 @@ class Minimax:
 
 @dataclass(frozen=True)
 class LeastSquares:
-    r"""D: $\tfrac12(D(x)-1)^2 + \tfrac12 D(G(z))^2$; G: $\tfrac12(D(G(z))-1)^2$, linear outputs (Mao et al., 2017)."""
+    r"""D: $\tfrac12(D(x)-1)^2 + \tfrac12 D(G(z))^2$; G: $\tfrac12(D(G(z))-1)^2$.
+
+    Mao et al. (2017), equation 9, on linear outputs. The optimal loss is 1/4 where p = q.
+    """
 
     relativistic: ClassVar[bool] = False
 
@@ -86,9 +91,10 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class Hinge:
-    r"""D: $\max(0, 1-D(x)) + \max(0, 1+D(G(z)))$; G: $-D(G(z))$ (Lim & Ye, 2017; Miyato et al., 2018).
+    r"""D: $\max(0, 1-D(x)) + \max(0, 1+D(G(z)))$; G: $-D(G(z))$.
 
-    At the optimal discriminator its loss is $2(1 - TV(p, q))$.
+    Lim & Ye (2017); Miyato et al. (2018), equations 16 and 17. At the optimal discriminator its
+    loss is $2(1 - TV(p, q))$.
     """
 
     relativistic: ClassVar[bool] = False
@@ -104,10 +110,10 @@ class Hinge:
 
 @dataclass(frozen=True)
 class Relativistic:
-    r"""D: $-\log\sigma(D(x)-D(G(z)))$; G: the same with the roles swapped (Jolicoeur-Martineau, 2019).
+    r"""D: $-\log\sigma(D(x)-D(G(z)))$; G: the same with the roles swapped.
 
-    Both losses are log 2 where the discriminator cannot tell. It is not stable by itself: R3GAN
-    adds R1 and R2 penalties (Huang et al., 2024).
+    Jolicoeur-Martineau (2019). Both losses are log 2 where the discriminator cannot tell. It is not
+    stable by itself: R3GAN adds R1 and R2 penalties (Huang et al., 2024).
     """
 
     relativistic: ClassVar[bool] = True

@@ -60,7 +60,7 @@ def findings(labels: Sequence[str], table: Table) -> list[str]:
     told: dict[tuple[int, str], list[str]] = {}
     for row in table.rows:
         rank, beginning, what = _verdict(_rivals(labels, row), row)
-        if beginning:
+        if beginning and len(labels) > 1:
             told.setdefault((rank, beginning), []).append(what)
     # Winners first, then what stays open; among equals, in the order of the table.
     return [f"{key[1]} {together(told[key])}." for key in sorted(told, key=lambda key: key[0])]

@@ -32,9 +32,7 @@ class ImageBudget(pl.Callback):
     def __init__(self, images: int) -> None:
         self.images = images
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: GenerativeModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: GenerativeModule, *_: Any) -> None:
         """Stop where the budget is spent."""
         if module.images_seen >= self.images:
             trainer.should_stop = True
@@ -78,7 +76,7 @@ class SampleGrid(pl.Callback):
         path = self.folder / f"{module.images_seen:09d}.png"
         self.draw(module, path)
         for logger in trainer.loggers:
-            show = getattr(logger.experiment, "add_image", None)
+            show = getattr(getattr(logger, "experiment", None), "add_image", None)
             if show is not None:
                 from torchvision.io import read_image
 
@@ -111,9 +109,7 @@ class ImageProgress(pl.callbacks.ProgressBar):
         self._bar.add_task("", total=self.images, completed=module.images_seen, losses="")
         self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: GenerativeModule, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: GenerativeModule, *_: Any) -> None:
         """Move the bar, or write a line now and then."""
         if self._bar is not None:
             seen = min(module.images_seen, self.images)
@@ -139,7 +135,8 @@ class ImageProgress(pl.callbacks.ProgressBar):
 def losses(module: GenerativeModule) -> str:
     """The losses of the last interval, by phase."""
     for means in reversed(module.history):
-        named = {k.split("/")[1]: v for k, v in means.items() if k.startswith("train/") and k.endswith("/loss")}
+        keys = [k for k in means if k.startswith("train/") and k.endswith("/loss")]
+        named = {key.split("/")[1]: means[key] for key in keys}
         if named:
             return "  ".join(f"{name} loss {value:.4g}" for name, value in named.items())
     return ""

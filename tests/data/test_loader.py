@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -170,12 +172,36 @@ def test_a_resumed_run_sees_the_batches_the_whole_run_saw(noise, tmp_path, every
     ]
 
 
-def test_more_than_one_device_is_refused(noise):
-    class Two:
-        world_size = 2
+def test_nothing_in_the_loop_waits_for_the_device():
+    # A tensor on the meta device has no values: reading one, as .item() does, would raise.
+    images = torch.empty(10, 1, 2, 2, dtype=torch.uint8, device="meta")
+    labels = torch.empty(10, dtype=torch.int64, device="meta")
+    served = DeviceLoader(images, labels, Scaler.symmetric(1), 4, EpochOrder(10), drop_last=False)
+    for batch in served:
+        assert batch.images.is_meta
+        assert batch.labels.is_meta
+    assert [len(batch.images) for batch in served] == [4, 4, 2]
+    assert not Scaler.symmetric(1).mean.is_meta
 
-    data = noise(batch_size=4)
+
+def attached(data, world_size):
+    """The module set up and attached to a trainer on the meta device."""
     data.setup()
-    data.trainer = Two()
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    data.trainer = SimpleNamespace(world_size=world_size, strategy=strategy)
+    return data
+
+
+def test_the_images_go_to_the_trainers_device_and_the_module_keeps_its_own(noise):
+    data = attached(noise(batch_size=4), world_size=1)
+    for served in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert served.images.is_meta
+        assert served.labels.is_meta
+    assert not data.scaler.mean.is_meta
+    assert not data.train.images.is_meta
+
+
+def test_more_than_one_device_is_refused(noise):
+    data = attached(noise(batch_size=4), world_size=2)
     with pytest.raises(UsageError, match=r"set trainer\.devices=1"):
         data.train_dataloader()

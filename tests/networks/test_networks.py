@@ -49,7 +49,7 @@ def test_the_image_itself_is_neither_normalised_nor_rectified():
 
 
 def test_infogan_size_is_that_of_lucic_et_al():
-    """fc 1024, fc 128 * 7 * 7, deconv 4x4 to 64, deconv 4x4 to 1, at 28 x 28 and 64 latents."""
+    """Fc 1024, fc 128 * 7 * 7, deconv 4x4 to 64, deconv 4x4 to 1, at 28 x 28 and 64 latents."""
     generator = ConvGenerator(64, (1, 28, 28), width=64, stages=2, hidden=[1024], norm=None)
     dense = (64 * 1024 + 1024) + (1024 * 128 * 49 + 128 * 49)
     deconvolutions = (128 * 64 * 16 + 64) + (64 * 1 * 16 + 1)

@@ -18,7 +18,7 @@ def expected(values, density):
 
 
 def discriminator_loss(objective, logits):
-    """E over independent x ~ p and G(z) ~ q; the losses tested are sums of a real and a fake part."""
+    """E over x ~ p and G(z) ~ q; the losses tested are sums of a real and a fake part."""
     zero = objective.discriminator(torch.zeros(()), torch.zeros(())).item()
     real = objective.discriminator(logits, torch.zeros_like(logits))
     fake = objective.discriminator(torch.zeros_like(logits), logits)

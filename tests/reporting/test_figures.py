@@ -26,6 +26,9 @@ def test_a_figure_takes_gaps_and_single_points():
     nothing = Curve("loss", (0, 1), (None, None))
     lines = [Line("a", (gap, gap)), Line("b", (lonely,)), Line("c", (nothing,))]
     assert curves_figure("loss", lines)
+    zero = Curve("loss", (0, 1, 2), (1.0, 0.0, 3.0))
+    gap_drawn, zero_drawn = (curves_figure("loss", [Line("a", (c,))]) for c in (gap, zero))
+    assert gap_drawn != zero_drawn
 
 
 def test_a_long_curve_is_drawn_through_means_of_its_neighbours():

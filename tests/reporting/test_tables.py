@@ -47,6 +47,8 @@ def test_a_single_seed_keeps_its_own_interval_and_says_so(record, value, groups)
     table = measurement_table(groups(record("vae", 0, value(1.25))))
     assert table.rows[0].cells[0].text == "1.250 [1.150, 1.350]"
     assert "over samples" in table.caption
+    assert words.findings(["vae"], table) == []
+    assert "another seed may differ" in words.caution(table)[0]
 
 
 def test_mixed_bases_are_said_in_each_cell(record, value, groups):
@@ -199,3 +201,11 @@ def test_every_number_of_the_run_table_is_in_the_record(record, value):
         shown = [n for i in (0, 1, 3, 4, 5) for n in re.findall(r"[\d.,]*\d", row.cells[i].text)]
         assert len(shown) == 6
         assert set(shown) <= known
+
+
+def test_runs_of_different_code_or_machine_are_said(record, groups):
+    made = groups(record("vae"), record("gan", commit="def456", hardware={"device": "cuda"}))
+    commits, devices = words.origins(made)
+    assert commits == "The runs come from different commits: abc123 and def456."
+    assert "different devices (cpu and cuda)" in devices
+    assert words.origins(made[:1]) == []
