@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,15 +20,16 @@ from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.frechet import Moments, frechet_distance
 from gen_models.evaluation.pictures import gallery, sample_grid
 from gen_models.evaluation.reconstructions import Inversion
+from gen_models.folders import claim, write_status
 from gen_models.models import GenerativeModule
 from gen_models.provenance import Cost, make_record
 from gen_models.recipes import build, describe, trust
-from gen_models.reporting.files import write_whole
-from gen_models.reporting.records import Picture, Value
+from gen_models.records import Picture, Value
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.interruption import Interruption, gentle_stop
+from gen_models.training.quiet import quiet
 
 
 def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
@@ -58,23 +56,6 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         status = "interrupted" if stopped else "failed"
         write_status(folder, status, f"{type(error).__name__}: {error}".splitlines()[0])
         raise
-
-
-def claim(folder: Path) -> None:
-    """Take a run folder for this run alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with (folder / "status.json").open("x") as stream:
-            stream.write('{"status": "running"}')
-    except FileExistsError:
-        raise UsageError(f"{folder} holds a run already: give another hydra.run.dir") from None
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
-
-
-def write_status(folder: Path, status: str, reason: str | None = None) -> None:
-    """Say how the run stands, for those who look into the folder."""
-    write_whole(folder / "status.json", json.dumps({"status": status, "reason": reason}) + "\n")
 
 
 class Run:
@@ -261,12 +242,3 @@ class Run:
         report = write_report(self.folder)
         print_table(record, report=report)
         return report
-
-
-def quiet() -> None:
-    """Silence Lightning's advertisements and three warnings that are no news to a user here."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")

@@ -16,7 +16,7 @@ import torch
 
 from gen_models.data import ImageDataModule
 from gen_models.models import GenerativeModule
-from gen_models.reporting.records import Budget, Curve, Picture, Record, Value
+from gen_models.records import Budget, Curve, Picture, Record, Value
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 

@@ -14,7 +14,7 @@ from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.frechet import Moments, frechet_distance, frechet_standard_error
 from gen_models.evaluation.measurement import Measurement, blank, filled
 from gen_models.information import divergence
-from gen_models.reporting.records import Anchor, Value
+from gen_models.records import Anchor, Value
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurement import Measurement
-from gen_models.reporting.records import Value
+from gen_models.records import Value
 
 
 def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Value]:

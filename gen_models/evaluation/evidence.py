@@ -115,4 +115,7 @@ class Evidence:
     @cached_property
     def mean_image(self) -> Tensor:
         """Pixels (1, C, H, W): the mean training image."""
-        return (self.train.images.double().mean(0, keepdim=True) / 255).float().to(self.device)
+        total = torch.zeros(1, dtype=torch.float64, device=self.device)
+        for pixels in self.batches(self.train.images):
+            total = total + pixels.double().sum(0, keepdim=True)
+        return (total / len(self.train.images)).float()

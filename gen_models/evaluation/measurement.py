@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gen_models.evaluation.evidence import Evidence
-from gen_models.reporting.records import Value
+from gen_models.records import Value
 
 NORMAL_95 = 1.959964
 

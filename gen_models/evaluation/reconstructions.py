@@ -13,7 +13,7 @@ from gen_models.capabilities import BoundsLikelihood, Decodes, Reconstructs
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.inversion import invert
 from gen_models.evaluation.measurement import Measurement, blank, filled, mean_filled
-from gen_models.reporting.records import Anchor, Value
+from gen_models.records import Anchor, Value
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,9 @@ class GenerativeModule(pl.LightningModule):
         x = images_of(batch)
         if batch_index == 0:
             self.check(x)
-        for phase, optimizer in zip(self._phases, as_list(self.optimizers()), strict=True):
+        optimizers = self.optimizers()  # a bare one where there is only one
+        listed = optimizers if isinstance(optimizers, list) else [optimizers]
+        for phase, optimizer in zip(self._phases, listed, strict=True):
             if (self.iterations + 1) % phase.every == 0:
                 self._sum(phase.name, self._turn(phase, optimizer, x))
         images = len(x) * self.trainer.world_size
@@ -209,11 +211,6 @@ class GenerativeModule(pl.LightningModule):
 def images_of(batch: Any) -> Tensor:
     """The images of a batch: the batch itself, or the first of a tuple (images, labels)."""
     return batch if isinstance(batch, Tensor) else batch[0]
-
-
-def as_list(value: Any) -> list[Any]:
-    """Lightning gives a bare optimiser where there is only one."""
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 class ExponentialAverage(nn.Module):

@@ -30,6 +30,7 @@ class GAN(LatentVariableModel):
             average.
 
     Example:
+        >>> from functools import partial
         >>> from gen_models.networks import MLPGenerator, MLPTrunk
         >>> model = GAN(
         ...     shape=(1, 8, 8),

@@ -36,6 +36,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         clip: Largest norm of the gradient; None: no limit.
 
     Example:
+        >>> from functools import partial
         >>> from gen_models.networks import MLPGenerator, MLPTrunk
         >>> model = VAE(
         ...     shape=(1, 8, 8),

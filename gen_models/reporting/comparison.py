@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gen_models.records.files import write_whole
 from gen_models.reporting import markdown, words
-from gen_models.reporting.files import write_whole
 from gen_models.reporting.groups import Group, Section, sections
 from gen_models.reporting.images import Gallery, Plot, galleries, place, plots, relative
 from gen_models.reporting.pages import protocols, render

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gen_models.reporting.records import Value
+from gen_models.records import Value
 
 
 @dataclass(frozen=True)

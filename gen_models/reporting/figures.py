@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from gen_models.reporting.records import Curve
+from gen_models.records import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gen_models.reporting.records import Record
+from gen_models.records import Record
 from gen_models.reporting.runs import Run
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from gen_models.records import Curve, Picture, Record
 from gen_models.reporting.estimates import number
 from gen_models.reporting.figures import Line, curves_figure, data_uri
 from gen_models.reporting.groups import Group
-from gen_models.reporting.records import Curve, Picture, Record
 from gen_models.reporting.runs import Run
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

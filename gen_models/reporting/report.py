@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from gen_models.records import Record
+from gen_models.records.files import write_whole
 from gen_models.reporting import markdown, words
 from gen_models.reporting.comparison import write_comparison
 from gen_models.reporting.estimates import number
-from gen_models.reporting.files import write_whole
 from gen_models.reporting.images import Gallery, run_gallery, run_plots
 from gen_models.reporting.outline import outline
 from gen_models.reporting.pages import protocols, render
-from gen_models.reporting.records import Record
 from gen_models.reporting.runs import Run, find_runs
 from gen_models.reporting.tables import Table, run_table
 

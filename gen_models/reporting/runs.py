@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gen_models.errors import UsageError
-from gen_models.reporting.records import Record
+from gen_models.records import Record
 
 
 @dataclass(frozen=True)

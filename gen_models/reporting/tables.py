@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from gen_models.records import Anchor, Record, Value
 from gen_models.reporting.estimates import Estimate, number, of_value, over_seeds
 from gen_models.reporting.groups import Group
-from gen_models.reporting.records import Anchor, Record, Value
 
 ARROWS = {"lower": "lower is better ↓", "higher": "higher is better ↑"}
 

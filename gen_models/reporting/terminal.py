@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gen_models.records import Record, Value
 from gen_models.reporting.estimates import of_value
-from gen_models.reporting.records import Record, Value
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gen_models.records import Anchor, Budget, Curve, Picture, Record, Value
 from gen_models.reporting.groups import Group, sections
-from gen_models.reporting.records import Anchor, Budget, Curve, Picture, Record, Value
 from gen_models.reporting.runs import Run
 
 

@@ -3,8 +3,8 @@
 import matplotlib
 import pytest
 
+from gen_models.records import Curve
 from gen_models.reporting.figures import POINTS, Line, curves_figure, thin
-from gen_models.reporting.records import Curve
 from gen_models.reporting.report import write_report
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gen_models.errors import UsageError
-from gen_models.reporting.records import SCHEMA, Curve, Picture, Record, Value
+from gen_models.records import SCHEMA, Curve, Picture, Record, Value
 
 
 def spoil(path: Path, *place: str | int, to: object) -> None:

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from gen_models.errors import UsageError
+from gen_models.records import Curve, Picture
 from gen_models.reporting.estimates import number
-from gen_models.reporting.records import Curve, Picture
 from gen_models.reporting.report import find_runs, write_comparison, write_report
 
 VOID = {"meta", "img", "source"}

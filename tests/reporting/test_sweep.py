@@ -81,7 +81,7 @@ def test_a_sweep_with_a_broken_job_keeps_its_error_and_gets_its_report(tmp_path,
     assert (sweep / "report.html").exists()
 
 
-@pytest.mark.parametrize("module", ["sweep", "terminal", "records", "report"])
+@pytest.mark.parametrize("module", ["sweep", "terminal", "runs", "report"])
 def test_importing_is_light(module):
     code = (
         f"import sys, gen_models.reporting.{module}\n"

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
+from gen_models.records import Anchor
 from gen_models.reporting import words
 from gen_models.reporting.estimates import Estimate, number, over_seeds
-from gen_models.reporting.records import Anchor
 from gen_models.reporting.tables import cost_table, measurement_table, run_table
 
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
 from gen_models.errors import UsageError
-from gen_models.reporting.files import write_whole
-from gen_models.reporting.schema import parse
+from gen_models.records.files import write_whole
+from gen_models.records.schema import parse
 
 SCHEMA = 1
 """The version of the record's form; a field more, less or renamed is another version."""

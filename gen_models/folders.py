@@ -1,0 +1,26 @@
+"""Run folders: taken by one run alone, and how that run stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gen_models.errors import UsageError
+from gen_models.records.files import write_whole
+
+
+def claim(folder: Path) -> None:
+    """Take a run folder for this run alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (folder / "status.json").open("x") as stream:
+            stream.write('{"status": "running"}')
+    except FileExistsError:
+        raise UsageError(f"{folder} holds a run already: give another hydra.run.dir") from None
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def write_status(folder: Path, status: str, reason: str | None = None) -> None:
+    """Say how the run stands, for those who look into the folder."""
+    write_whole(folder / "status.json", json.dumps({"status": status, "reason": reason}) + "\n")

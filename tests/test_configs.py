@@ -1,0 +1,160 @@
+"""Every file under conf composes and builds; mistakes are told in one line."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from gen_models.config import explain, register
+from gen_models.data.ranges import Scaler
+from gen_models.errors import UsageError
+from gen_models.recipes import build, describe
+
+from .conftest import REPOSITORY
+
+CONF = REPOSITORY / "conf"
+register()
+
+
+def composed(*overrides):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=list(overrides))
+        return OmegaConf.to_container(config, resolve=True)
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def model(config, shape=(1, 16, 16)):
+    return build(config["model"], "model", shape=shape, scaler=Scaler.symmetric(shape[0]))
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_every_model_builds_and_is_described_by_plain_data(name):
+    made = model(composed(f"model={name}"))
+    target = {"_target_": f"{type(made).__module__}.{type(made).__name__}"}
+    again = build(describe(dict(made.hparams)) | target)
+    assert [p.shape for p in again.parameters()] == [p.shape for p in made.parameters()]
+
+
+@pytest.mark.parametrize("role", ["generator", "trunk"])
+@pytest.mark.parametrize("name", choices("model/generator"))
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 20, 36)], ids=str)
+def test_every_network_serves_both_families(name, role, shape):
+    for family in ("vae", "gan"):
+        assert model(composed(f"model={family}", f"model/{role}={name}"), shape) is not None
+
+
+@pytest.mark.parametrize(("group", "family"), [("likelihood", "vae"), ("objective", "gan")])
+def test_every_choice_inside_a_family_builds(group, family):
+    for name in choices(f"model/{group}"):
+        assert model(composed(f"model={family}", f"model/{group}={name}")) is not None
+
+
+@pytest.mark.parametrize("group", ["trainer", "logger", "experiment", "evaluation"])
+def test_every_other_file_composes(group):
+    for name in choices(group):
+        assert composed(f"{group}={name}")
+
+
+@pytest.mark.parametrize("name", ["auto", "classifier", "random"])
+def test_every_extractor_builds(name):
+    recipe = composed(f"evaluation/features={name}")["evaluation"]["features"]
+    assert build(recipe, "features", shape=(1, 16, 16), data="digits").name
+
+
+def test_vae_and_gan_share_the_generator_parameter_for_parameter():
+    vae, gan = composed("model=vae"), composed("model=gan")
+    assert vae["model"]["generator"] == gan["model"]["generator"]
+    assert vae["model"]["trunk"] == gan["model"]["trunk"]
+    assert vae["model"]["latent_dim"] == gan["model"]["latent_dim"]
+    one, two = model(vae).generator, model(gan).generator
+    assert type(one) is type(two)
+    shapes = [{k: v.shape for k, v in g.state_dict().items()} for g in (one, two)]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_beta_vae_is_one_file_of_four_lines():
+    assert len((CONF / "model/beta_vae.yaml").read_text().splitlines()) <= 4
+    assert model(composed("model=beta_vae")).objective.beta == 4
+
+
+def test_another_loss_in_the_tree_is_an_override():
+    gan = model(composed("model=gan", "model/objective=least_squares"))
+    assert type(gan.objective).__name__ == "LeastSquares"
+
+
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [
+        ("model=vea", ["did you mean vae", "gan", "beta_vae"]),
+        ("data=minst", ["did you mean mnist", "digits", "cifar10"]),
+        ("model.latent_dmi=3", ["model.latent_dmi", "did you mean latent_dim", "generator"]),
+        ("model.generator.widht=3", ["model.generator.widht", "did you mean width"]),
+        ("seeed=1", ["did you mean seed"]),
+        ("seed=abc", ["seed", "abc"]),
+        ("max_images=many", ["max_images"]),
+        ("trainer=gup", ["did you mean gpu", "cpu"]),
+        ("model/generator=cnov", ["did you mean conv", "resnet"]),
+        ("model", ["model"]),
+        ("nosuchgroup=3", ["nosuchgroup"]),
+    ],
+)
+def test_mistakes_are_told_in_one_line(override, names):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - Hydra has many types of its own
+        composed(override)
+    message = explain(caught.value)
+    assert message is not None
+    assert "\n" not in message
+    for name in names:
+        assert name in message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [
+        ({"_target_": "gen_models.objectives.NegativeELBO", "bet": 1}, ["thing.bet", "beta"]),
+        ({"_target_": "gen_models.objectives.NegativeELB"}, ["did you mean NegativeELBO"]),
+        ({"_target_": "os.system", "command": "true"}, ["os.system", "not allowed"]),
+        ({"_target_": "torch.load", "f": "x"}, ["not allowed"]),
+        ({"_target_": "numpy.load", "file": "x"}, ["not allowed"]),
+        ({"_target_": "gen_models.provenance.os.system", "command": "true"}, ["not allowed"]),
+        ({"_target_": "gen_models.provenance.subprocess.run", "args": "true"}, ["not allowed"]),
+        ({"_target_": "torch.nn.modules.module.torch.load", "f": "x"}, ["not allowed"]),
+        ({"_target_": "gen_models.models.VAE.load_from_checkpoint"}, ["not allowed"]),
+        (
+            {"_target_": "torch.nn.ReLU", "inplace": [{"_target_": "os.getcwd"}]},
+            ["os.getcwd"],
+        ),
+        ({"_target_": "gen_models.nowhere.Thing"}, ["nowhere"]),
+    ],
+)
+def test_recipes_are_checked_before_anything_runs(recipe, names):
+    with pytest.raises(UsageError) as error:
+        build(recipe, "thing")
+    for name in names:
+        assert name in str(error.value)
+
+
+def test_a_strangers_package_is_allowed_by_name_alone(tmp_path, monkeypatch):
+    from gen_models.recipes import trust
+
+    (tmp_path / "stranger.py").write_text("class Thing:\n    size = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match="trust="):
+        build({"_target_": "stranger.Thing"})
+    trust(["stranger"])
+    try:
+        assert build({"_target_": "stranger.Thing"}).size == 3
+    finally:
+        trust([])
+
+
+def test_yaml_stays_short():
+    for path in Path(CONF).rglob("*.yaml"):
+        lines = [x for x in path.read_text().splitlines() if x.strip() and not x.startswith("#")]
+        assert len(lines) <= 20 or path.name == "config.yaml", path
