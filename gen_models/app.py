@@ -11,6 +11,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from safetensors.torch import save_file
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
@@ -94,6 +95,8 @@ class Run:
     def go(self) -> Path:
         """Do what the configuration says."""
         started = time.monotonic()
+        indices = {name: rows.int() for name, rows in self.data.split_indices.items()}
+        save_file(indices, self.folder / "split.safetensors")
         if self.config.train:
             interruption = self.fit()
         else:
@@ -199,6 +202,9 @@ class Run:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(f"ckpt_path={path}: not a readable checkpoint ({first})") from None
         self.model.restore(checkpoint)
+        splits = checkpoint.get(type(self.data).__qualname__)
+        if splits is not None:  # test images may not be among those it was trained on
+            self.data.load_state_dict(splits)
         self.model.load_state_dict(checkpoint["state_dict"])
         if torch.cuda.is_available() and self.config.trainer.get("accelerator") != "cpu":
             self.model.cuda()

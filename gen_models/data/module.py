@@ -1,7 +1,7 @@
 """The Lightning data module that splits, scales and serves images the same way for every model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 import torch
@@ -31,6 +31,15 @@ class Options(TypedDict, total=False):
     split_seed: int
     seed: int
     limit: int | None
+
+
+def _check_options(shares: Mapping[str, float], sizes: Mapping[str, int | None]) -> None:
+    for option, share in shares.items():
+        if not 0 <= share < 1:
+            raise UsageError(f"data.{option}={share} must be a share in [0, 1)")
+    for option, size in sizes.items():
+        if size is not None and size < 1:
+            raise UsageError(f"data.{option}={size} must be at least 1")
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -92,15 +101,10 @@ class ImageDataModule(LightningDataModule, ABC):
         super().__init__()
         if scaling not in SCALINGS:
             raise UsageError(f"data.scaling={scaling!r} must be one of {', '.join(SCALINGS)}")
-        for option, share in {"validation": validation, "test": test}.items():
-            if not 0 <= share < 1:
-                raise UsageError(f"data.{option}={share} must be a share in [0, 1)")
-        for option, size in {"batch_size": batch_size, "limit": limit}.items():
-            if size is not None and size < 1:
-                raise UsageError(f"data.{option}={size} must be at least 1")
+        self.shares = {"test": test, "validation": validation}
+        _check_options(self.shares, {"batch_size": batch_size, "limit": limit})
         self.batch_size = batch_size
         self.scaling = scaling
-        self.shares = {"test": test, "validation": validation}
         self.split_seed = check_seed("split_seed", split_seed)
         self.seed = check_seed("seed", seed)
         self.limit = limit

@@ -25,6 +25,8 @@ from gen_models.errors import UsageError
 TEN = tuple("0123456789")
 CELEBA_CROP = (140, 140)
 CELEBA_SIZE = (64, 64)
+# Faces decoded at a time; with all of them at once the set would be held in memory twice.
+PART = 4096
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def _read_svhn(opened: Any, size: Size | None) -> ImageSet:
 def _read_celeba(opened: Any, size: Size | None) -> ImageSet:
     folder = Path(opened.root) / opened.base_folder / "img_align_celeba"
     paths = [folder / name for name in opened.filename]
-    images = torch.empty(len(paths), 3, *(size or CELEBA_SIZE), dtype=torch.uint8)
-    for start in range(0, len(paths), 4096):  # in parts, or the set would be held twice
-        part = paths[start : start + 4096]
+    images = torch.zeros(len(paths), 3, *(size or CELEBA_SIZE), dtype=torch.uint8)
+    for start in range(0, len(paths), PART):
+        part = paths[start : start + PART]
         pictures = read_images(part, size or CELEBA_SIZE, channels=3, crop=CELEBA_CROP)
         for position, picture in enumerate(pictures, start):
             if isinstance(picture, Unreadable):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gen_models.capabilities import Decodes, Samples
 from gen_models.data.ranges import Scaler
-from gen_models.distributions import pixel_mean
+from gen_models.distributions import StandardNormal, pixel_mean
 from gen_models.errors import UsageError
 from gen_models.models.base import ExponentialAverage, GenerativeModule
 from gen_models.recipes import build
@@ -42,9 +42,9 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         shape: Shape,
         latent_dim: int,
         generator: NetworkFactory,
-        prior: NetworkFactory,
-        scaler: Scaler | None,
-        ema_half_life: float | None,
+        prior: NetworkFactory = StandardNormal,
+        scaler: Scaler | None = None,
+        ema_half_life: float | None = None,
     ) -> None:
         super().__init__()
         if latent_dim < 1:

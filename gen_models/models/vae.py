@@ -71,7 +71,6 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
             generator=generator,
             prior=prior,
             scaler=scaler,
-            ema_half_life=None,
         )
         self.remember(arguments)
         head = build(posterior)(latent_dim=latent_dim)

@@ -9,9 +9,6 @@ from gen_models.data.loader import Batch, DeviceLoader, EpochOrder
 from gen_models.data.ranges import Scaler, to_pixels
 from gen_models.errors import UsageError
 
-# Lightning 2.6 asks torch 2.9 and later a question that torch has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-
 
 def loader(count=10, batch_size=4, shuffle=False, drop_last=False, labelled=True, scaler=None):
     images = torch.arange(count * 4).to(torch.uint8).reshape(count, 1, 2, 2)

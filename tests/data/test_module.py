@@ -124,8 +124,8 @@ def test_a_checkpoint_goes_back_only_to_its_own_splits(noise):
     ("options", "message"),
     [
         ({"scaling": "tanh"}, "'tanh' must be one of unit, symmetric, standard"),
-        ({"validation": 1.0}, "data.validation=1.0"),
-        ({"test": -0.1}, "data.test=-0.1"),
+        ({"validation": 1.0}, "data.validation=1.0 must be a share"),
+        ({"test": -0.1}, "data.test=-0.1 must be a share"),
         ({"validation": float("nan")}, "data.validation=nan"),
         ({"batch_size": 0}, "data.batch_size=0"),
         ({"limit": 0}, "data.limit=0"),

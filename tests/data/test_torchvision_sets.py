@@ -68,9 +68,11 @@ def test_damaged_idx_files_are_named(idx_root, file, damage):
     assert f"{raw / file} is damaged or cut off" in refused(name, root)
 
 
-def test_a_file_that_is_no_idx_file_is_named(idx_root):
+# The second is an IDX file, of four-byte floats.
+@pytest.mark.parametrize("content", [b"<html>404 Not Found</html>", b"\0\0\x0d\1\0\0\0\4abcd"])
+def test_a_file_that_is_no_idx_file_of_bytes_is_named(idx_root, content):
     root, name, raw = idx_root
-    (raw / "train-images-idx3-ubyte").write_text("<html>404 Not Found</html>")
+    (raw / "train-images-idx3-ubyte").write_bytes(content)
     assert "train-images-idx3-ubyte is damaged" in refused(name, root)
 
 
@@ -165,7 +167,8 @@ def celeba_root(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("image_size", "shape"), [(None, (3, 64, 64)), ([20, 10], (3, 20, 10))])
-def test_celeba_is_cropped_to_140_and_resized(celeba_root, image_size, shape):
+def test_celeba_is_cropped_to_140_and_resized(celeba_root, image_size, shape, monkeypatch):
+    monkeypatch.setattr("gen_models.data.torchvision_sets.PART", 2)
     train, test = TorchvisionImages("celeba", celeba_root, image_size=image_size).load()
     assert (len(train), len(test), train.shape, train.labels) == (3, 2, shape, None)
     assert train.images.min() > 240

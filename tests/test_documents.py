@@ -1,0 +1,50 @@
+"""What the documentation says is run."""
+
+import re
+import subprocess
+import sys
+
+from .conftest import REPOSITORY
+
+BLOCK = re.compile(r"<!-- run by tests/test_documents.py: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
+
+
+def test_the_example_of_a_new_family_runs_as_written(tmp_path):
+    blocks = dict(BLOCK.findall((REPOSITORY / "docs/adding-a-model.md").read_text()))
+    command = blocks.pop("command").split()
+    assert len(blocks) == 2
+    for name, content in blocks.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert command[:3] == ["PYTHONPATH=mine", "python", "run.py"]
+    words = [word.replace("mine", str(tmp_path / "mine")) for word in command[3:]]
+    done = subprocess.run(
+        [sys.executable, "run.py", *words, "experiment=quick", f"hydra.run.dir={tmp_path}/run"],
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": str(tmp_path / "mine"), "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "n/a: Autoencoder does not satisfy" in done.stdout
+    assert "Reconstruction error" in done.stdout
+
+
+def test_every_measurement_is_documented():
+    from .test_configs import composed
+
+    text = (REPOSITORY / "docs/metrics.md").read_text()
+    for recipe in composed()["evaluation"]["measurements"].values():
+        name = recipe["_target_"].rsplit(".", 1)[-1]
+        assert f"`{name}`" in text
+
+
+def test_the_readme_names_no_choice_that_is_not_there():
+    from .test_configs import choices
+
+    text = (REPOSITORY / "README.md").read_text()
+    for group in ("model", "data", "logger"):
+        for named in re.findall(rf"[\s`]{group}=([\w,]+)", text):
+            assert set(named.split(",")) <= set(choices(group)), named

@@ -1,0 +1,231 @@
+"""Whole runs: recomputed by other code, evaluated again, resumed, interrupted, swept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gen_models.app import run
+from gen_models.config import RunConfig
+from gen_models.data import Digits
+from gen_models.errors import UsageError
+from gen_models.models import GAN, VAE
+from gen_models.records import Record
+
+from .conftest import REPOSITORY
+from .test_configs import composed
+
+QUICK = ["experiment=quick", "trainer=cpu", "trainer.enable_progress_bar=false"]
+
+
+def config(*overrides):
+    return RunConfig(**composed(*QUICK, *overrides))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One quick run of each family."""
+    folders = {}
+    for name in ("vae", "gan"):
+        folders[name] = tmp_path_factory.mktemp(name) / "run"
+        run(config(f"model={name}"), folders[name], name, f"python run.py model={name}")
+    return folders
+
+
+def record(folder):
+    return Record.read(folder / "record.json")
+
+
+def values(folder):
+    return {value.name: value for value in record(folder).values}
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    for folder in finished.values():
+        names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+        assert {
+            "record.json",
+            "report.html",
+            "report.md",
+            "status.json",
+            "metrics.csv",
+            "split.safetensors",
+            "checkpoints/last.ckpt",
+            "checkpoints/best.ckpt",
+            "pictures/samples.png",
+            "pictures/inversions.png",
+            "pictures/interpolation.png",
+        } <= names
+        assert any(name.startswith("progress/") for name in names)
+        assert json.loads((folder / "status.json").read_text())["status"] == "finished"
+    assert (finished["vae"] / "pictures/reconstructions.png").exists()
+    assert not (finished["gan"] / "pictures/reconstructions.png").exists()
+
+
+def test_both_families_have_the_same_budget_generator_and_rows(finished):
+    vae, gan = record(finished["vae"]), record(finished["gan"])
+    assert vae.budget.images_seen == gan.budget.images_seen == 2048
+    assert vae.budget.iterations == gan.budget.iterations == 32
+    assert vae.parameters["generator"] == gan.parameters["generator"]
+    assert [v.name for v in vae.values] == [v.name for v in gan.values]
+    assert vae.data_fingerprint == gan.data_fingerprint
+    assert (
+        values(finished["gan"])["rate_nats_test"].reason == "GAN does not satisfy BoundsLikelihood"
+    )
+
+
+def test_reconstruction_and_rate_are_found_again_by_other_code(finished):
+    """From the checkpoint alone, with the formulas written out."""
+    vae = VAE.load_from_checkpoint(finished["vae"] / "checkpoints/last.ckpt").eval()
+    data = Digits()
+    data.setup()
+    pixels = data.test.images.float() / 255
+    with torch.no_grad():
+        features = vae.encoder[0]((pixels - 0.5) / 0.5)
+        mean, deviation = features[:, :16], torch.nn.functional.softplus(features[:, 16:]) + 1e-4
+        made = torch.sigmoid(2 * vae.generator(mean))
+    error = (made - pixels).square().mean()
+    rate = 0.5 * (mean**2 + deviation**2 - 1 - 2 * deviation.log()).sum(1).mean()
+    stored = values(finished["vae"])
+    assert stored["reconstruction_mse_test_360"].value == pytest.approx(error.item(), rel=1e-4)
+    assert stored["rate_nats_test"].value == pytest.approx(rate.item(), rel=1e-4)
+    parts = stored["distortion_nats_test"].value + stored["rate_nats_test"].value
+    assert stored["elbo_nats_test"].value == pytest.approx(-parts, rel=1e-5)
+
+
+def test_evaluating_again_gives_the_same_numbers(finished, tmp_path):
+    for name, folder in finished.items():
+        again = tmp_path / name
+        last = folder / "checkpoints/last.ckpt"
+        run(config(f"model={name}", "train=false", f"ckpt_path={last}"), again, name, "")
+        assert values(again) == values(folder)
+        assert record(again).budget.images_seen == 2048
+
+
+def test_a_loaded_gan_evaluates_its_averaged_generator(finished):
+    gan = GAN.load_from_checkpoint(finished["gan"] / "checkpoints/last.ckpt").eval()
+    z = torch.randn(2, 16)
+    torch.testing.assert_close(gan.decode(z), gan.pixels(gan.average.network(z)))
+
+
+def test_training_goes_on_from_a_checkpoint_to_a_larger_budget(finished, tmp_path):
+    last = finished["gan"] / "checkpoints/last.ckpt"
+    overrides = ["model=gan", "max_images=3000", f"ckpt_path={last}", "evaluate=false"]
+    run(config(*overrides), tmp_path / "run", "gan", "")
+    resumed = record(tmp_path / "run")
+    assert resumed.budget.images_seen == 3008
+    assert resumed.curves[0].images[0] <= 2048
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train=false"], "ckpt_path"),
+        (["ckpt_path=nowhere.ckpt"], "nowhere.ckpt"),
+        (["model.latent_dim=0"], "latent_dim"),
+        (["model/likelihood=bernoulli"], "continuous_bernoulli"),
+        (["max_images=0"], "max_images"),
+        (["evaluation.split=tset"], "test, validation"),
+        (["data.batch_size=5000"], "batch_size"),
+        (["evaluation/features=inception"], "evaluation.features.weights"),
+        (["+model.latent_dmi=3"], "did you mean latent_dim"),
+        (["+trainer.max_epoch=3"], "did you mean max_epochs"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_before_training(overrides, message, tmp_path):
+    with pytest.raises(UsageError) as error:
+        run(config(*overrides), tmp_path / "run", "vae", "")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    told = json.loads((tmp_path / "run/status.json").read_text())
+    assert told["status"] == "failed"
+    assert message in told["reason"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path):
+    last = finished["vae"] / "checkpoints/last.ckpt"
+    with pytest.raises(UsageError, match="another model"):
+        run(config("model=gan", "train=false", f"ckpt_path={last}"), tmp_path / "a", "gan", "")
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(UsageError, match="not a readable checkpoint"):
+        run(config("train=false", f"ckpt_path={broken}"), tmp_path / "b", "vae", "")
+
+
+def test_two_runs_cannot_share_a_folder(finished):
+    with pytest.raises(UsageError, match=r"hydra\.run\.dir"):
+        run(config(), finished["vae"], "vae", "")
+    assert json.loads((finished["vae"] / "status.json").read_text())["status"] == "finished"
+
+
+def test_choices_of_evaluation_do_not_move_training(finished, tmp_path):
+    overrides = ["evaluation/features=random", "evaluate=false"]
+    run(config(*overrides), tmp_path / "run", "vae", "")
+    one, two = (
+        torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for folder in (finished["vae"], tmp_path / "run")
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def command(*words, **options):
+    return subprocess.Popen(
+        [sys.executable, "run.py", *words],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_a_typing_error_costs_one_line_and_status_2():
+    process = command("model=vea")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: model=vea: no such choice; did you mean vae? Choices: ")
+    assert errors.count("\n") == 1
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path):
+    folder = tmp_path / "run"
+    process = command("max_images=100_000_000", "checks=1", f"hydra.run.dir={folder}")
+    try:
+        deadline = time.monotonic() + 120
+        while not (folder / "metrics.csv").exists():
+            assert time.monotonic() < deadline, process.communicate()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    last = folder / "checkpoints" / "last.ckpt"
+    assert f"ckpt_path={last}" in output
+    stored = torch.load(last, weights_only=True)
+    assert stored["images_seen"] == record(folder).budget.images_seen > 0
+    assert record(folder).status == "interrupted"
+
+
+def test_a_sweep_ends_in_a_comparison_and_outlives_a_failed_job(tmp_path):
+    """The last job asks for a latent of size 0: it fails, the others are reported."""
+    words = ["-m", "model=vae,gan", "model.latent_dim=4,0", "experiment=quick", "evaluate=false"]
+    process = command(*words, f"hydra.sweep.dir={tmp_path}/sweep", env={**os.environ})
+    output, errors = process.communicate(timeout=240)
+    report = tmp_path / "sweep" / "report.html"
+    assert process.returncode == 2, errors
+    assert "latent_dim must be 1 or more" in errors
+    assert str(report) in output
+    statuses = [
+        json.loads(path.read_text())["status"]
+        for path in sorted(Path(tmp_path / "sweep").glob("*/status.json"))
+    ]
+    assert sorted(statuses) == ["failed", "failed", "finished", "finished"]
+    text = (tmp_path / "sweep" / "report.md").read_text()
+    assert "latent_dim must be 1 or more" in text
