@@ -7,7 +7,7 @@ from omegaconf import MissingMandatoryValue
 from gen_models.data import ImageDataModule
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "images")
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 def build(name, *overrides):
