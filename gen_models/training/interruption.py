@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 
 @dataclass
@@ -40,6 +41,8 @@ def gentle_stop(trainer: pl.Trainer) -> Iterator[Interruption]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
+    except SIGTERMException:  # Lightning's own handler ends training after the step, too
+        asked.signal = signal.SIGTERM
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
