@@ -108,8 +108,7 @@ class GenerativeModule(pl.LightningModule):
     def _turn(self, phase: Phase, optimizer: Any, x: Tensor) -> dict[str, Tensor]:
         values = phase.loss(x)
         optimizer.zero_grad(set_to_none=True)
-        # Gradients of the other players are neither computed nor stored, so nothing has to be
-        # toggled.
+        # Other players' gradients are neither computed nor stored: nothing has to be toggled.
         self.manual_backward(values["loss"], inputs=list(phase.parameters))
         if phase.clip is not None:
             nn.utils.clip_grad_norm_(phase.parameters, phase.clip)
@@ -126,8 +125,15 @@ class GenerativeModule(pl.LightningModule):
             for name, value in phase.loss(x).items():
                 self.log(f"validation/{phase.name}/{name}", value, batch_size=len(x), logger=False)
 
+    def on_validation_start(self) -> None:
+        """Draw the same noise at each validation, and leave training's randomness where it is."""
+        self._noise = torch.random.fork_rng()
+        self._noise.__enter__()
+        torch.manual_seed(0)
+
     def on_validation_end(self) -> None:
         """Write the validation means to the loggers, over images seen."""
+        self._noise.__exit__(None, None, None)
         if self.trainer.sanity_checking:
             return
         values = self.trainer.callback_metrics.items()
@@ -211,38 +217,3 @@ class GenerativeModule(pl.LightningModule):
 def images_of(batch: Any) -> Tensor:
     """The images of a batch: the batch itself, or the first of a tuple (images, labels)."""
     return batch if isinstance(batch, Tensor) else batch[0]
-
-
-class ExponentialAverage(nn.Module):
-    r"""A copy that follows a network: $\bar\theta \leftarrow \beta\bar\theta + (1-\beta)\theta$.
-
-    $\beta = 2^{-B/H}$ for B images shown and a half-life of H images. Floating buffers (batch
-    statistics) are averaged too, other buffers are copied.
-
-    Args:
-        network: The network that is followed.
-        half_life: H, images.
-    """
-
-    def __init__(self, network: nn.Module, half_life: float) -> None:
-        super().__init__()
-        if not half_life > 0:
-            raise UsageError(f"ema_half_life must be above 0 images, not {half_life}")
-        self.half_life = half_life
-        self.network = copy.deepcopy(network).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, network: nn.Module, images: int) -> None:
-        """Follow `network` after `images` more images."""
-        weight = 1 - 0.5 ** (images / self.half_life)
-        mine = [*self.network.parameters(), *self.network.buffers()]
-        theirs = [*network.parameters(), *network.buffers()]
-        pairs = [(m, t) for m, t in zip(mine, theirs, strict=True) if m.is_floating_point()]
-        torch._foreach_lerp_([m for m, _ in pairs], [t for _, t in pairs], weight)
-        for m, t in zip(mine, theirs, strict=True):
-            if not m.is_floating_point():
-                m.copy_(t)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """The averaged network's output."""
-        return self.network(z)

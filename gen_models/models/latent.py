@@ -13,7 +13,8 @@ from gen_models.capabilities import Decodes, Samples
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal, pixel_mean
 from gen_models.errors import UsageError
-from gen_models.models.base import ExponentialAverage, GenerativeModule
+from gen_models.models.average import ExponentialAverage
+from gen_models.models.base import GenerativeModule
 from gen_models.recipes import build
 
 Shape = tuple[int, int, int]

@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
 from gen_models.models import GAN, VAE, GenerativeModule, Phase
-from gen_models.models.base import ExponentialAverage
+from gen_models.models.average import ExponentialAverage
 
 from .conftest import ADAM, SHAPE, parts
 
@@ -102,6 +103,18 @@ def test_terms_are_logged_apart_in_nats_and_over_images(vae, trainer, images):
         16.0 * (i + 1) for i in range(6)
     ]
     assert any("validation/vae/rate_nats" in row for row in vae.history)
+
+
+def test_validating_does_not_move_training(trainer, images):
+    ends = []
+    # A DataLoader draws its base seed from the global state, unless it has a source of its own.
+    held_out = DataLoader(images.dataset, batch_size=16, generator=torch.Generator())
+    for validation in (held_out, None):
+        torch.manual_seed(0)
+        gan = GAN(**parts(), ema_half_life=20)
+        trainer().fit(gan, images, validation)
+        ends.append(gan.state_dict())
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
 
 
 def test_a_weighted_objective_still_logs_the_bound_itself():

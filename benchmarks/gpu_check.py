@@ -1,0 +1,146 @@
+"""Does everything run on the GPU, and give what the CPU gives? `python benchmarks/gpu_check.py`.
+
+One table in a few minutes: for each family the losses of the first steps on both devices, training
+speed on both, and every measurement of one trained model on both. Needs neither Hydra nor a
+download. Without a GPU it compares the CPU with itself, which tests the script.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from gen_models.data import Digits
+from gen_models.distributions import ContinuousBernoulli
+from gen_models.evaluation import (
+    ClassDivergence,
+    Evidence,
+    EvidenceLowerBound,
+    FrechetDistance,
+    Inversion,
+    Reconstruction,
+    ShippedClassifier,
+    evaluate,
+)
+from gen_models.models import GAN, VAE
+from gen_models.networks import ConvGenerator, ConvTrunk
+from gen_models.training.callbacks import ImageBudget
+from gen_models.training.quiet import quiet
+
+IMAGES = 20_000
+MEASUREMENTS = [
+    FrechetDistance(),
+    ClassDivergence(),
+    Reconstruction(),
+    Inversion(images=16, steps=50),
+    EvidenceLowerBound(),
+]
+
+
+def model(kind: str, data: Digits) -> Any:
+    """A model with the weights of seed 0."""
+    torch.manual_seed(0)
+    shared = {
+        "shape": data.shape,
+        "scaler": data.scaler,
+        "latent_dim": 16,
+        "generator": ConvGenerator,
+        "trunk": ConvTrunk,
+    }
+    if kind == "vae":
+        adam = partial(torch.optim.Adam, lr=1e-3)
+        return VAE(**shared, optimizer=adam, likelihood=ContinuousBernoulli)
+    adam = partial(torch.optim.Adam, lr=5e-4, betas=(0.5, 0.999))
+    return GAN(**shared, optimizer=adam, ema_half_life=5000)
+
+
+def first_losses(trained: Any, data: Digits, device: str) -> list[float]:
+    """Losses of all phases on one batch before any step, with the same noise on both devices."""
+    trained = copy.deepcopy(trained).to(device)
+    x = data.scaler(data.train.images[:64].float() / 255).to(device)
+    trained.sample_prior = lambda count: torch.ones(count, 16, device=device)
+    losses = []
+    for phase in trained.phases():
+        torch.manual_seed(0)
+        losses.append(phase.loss(x)["loss"].item())
+    return losses
+
+
+def train(trained: Any, data: Digits, accelerator: str) -> float:
+    """Images per second of the project's own training."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_epochs=-1,
+            callbacks=[ImageBudget(IMAGES)],
+            default_root_dir=folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+        )
+        started = time.perf_counter()
+        trainer.fit(trained, datamodule=data)
+        return trained.images_seen / (time.perf_counter() - started)
+
+
+def measured(trained: Any, data: Digits, device: str) -> dict[str, float | None]:
+    """All measurements of a model on a device."""
+    evidence = Evidence(
+        model=copy.deepcopy(trained).to(device).eval(),
+        train=data.train,
+        real=data.test,
+        split="test",
+        extractor=ShippedClassifier(data.shape, data.name).to(device),
+        samples=1000,
+        seed=0,
+        device=torch.device(device),
+    )
+    started = time.perf_counter()
+    values = {value.name: value.value for value in evaluate(evidence, MEASUREMENTS)}
+    return {**values, "evaluation_seconds": time.perf_counter() - started}
+
+
+def main() -> None:
+    """Print the table."""
+    quiet()
+    gpu = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if gpu == "cuda" else "no GPU: the CPU against itself"
+    table = Table("family", "quantity", "CPU", "GPU", "ratio", title=name)
+
+    def row(family: str, quantity: str, on_cpu: float, on_gpu: float) -> None:
+        ratio = f"{on_gpu / on_cpu:.4g}" if on_cpu else ""
+        table.add_row(family, quantity, f"{on_cpu:.5g}", f"{on_gpu:.5g}", ratio)
+
+    for kind in ("vae", "gan"):
+        data = Digits()
+        data.setup()
+        fresh = model(kind, data)
+        pairs = zip(first_losses(fresh, data, "cpu"), first_losses(fresh, data, gpu), strict=True)
+        for index, (on_cpu, on_gpu) in enumerate(pairs):
+            row(kind, f"loss of phase {index} before training", on_cpu, on_gpu)
+        on_cpu = train(model(kind, data), data, "cpu")
+        train(fresh, data, "gpu" if gpu == "cuda" else "cpu")  # warm up
+        on_gpu = train(fresh := model(kind, data), data, "gpu" if gpu == "cuda" else "cpu")
+        row(kind, "training, images per second", on_cpu, on_gpu)
+        left, right = measured(fresh, data, "cpu"), measured(fresh, data, gpu)
+        for quantity, value in left.items():
+            other = right[quantity]
+            if value is not None and other is not None:
+                row(kind, quantity, value, other)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
