@@ -1,6 +1,6 @@
 """Train, evaluate and report one generative model: `python run.py --help`."""
 
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
@@ -15,18 +15,21 @@ register()
 def main(config: DictConfig) -> None:
     """One run, or one job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from gen_models.app import run  # late: --help and --cfg need no torch
 
     job = HydraConfig.get()
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    options = RunConfig(**{str(key): value for key, value in plain.items()})
     command = " ".join(["python run.py", *job.overrides.task])
-    run(options, Path(job.runtime.output_dir), job.runtime.choices["model"], command)
+    # A sweep goes on with its other jobs, so that there the error is Hydra's to keep.
+    told = nullcontext() if job.mode == RunMode.MULTIRUN else one_line_errors()
+    with told:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        assert isinstance(plain, dict)
+        options = RunConfig(**{str(key): value for key, value in plain.items()})
+        run(options, Path(job.runtime.output_dir), job.runtime.choices["model"], command)
 
 
 if __name__ == "__main__":
     with one_line_errors():
         main()
-    sys.exit(0)

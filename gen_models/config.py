@@ -12,6 +12,8 @@ from typing import Any
 from gen_models.errors import UsageError
 from gen_models.recipes import unknown_key
 
+WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
+
 
 @dataclass
 class RunConfig:
@@ -33,9 +35,10 @@ class RunConfig:
 
 
 def register() -> None:
-    """Make the typed root known to Hydra under the name that `conf/config.yaml` begins with."""
+    """Make the typed root known to Hydra, and let Hydra raise what it would print on many lines."""
     from hydra.core.config_store import ConfigStore
 
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
@@ -45,20 +48,14 @@ def one_line_errors() -> Iterator[None]:
 
     With HYDRA_FULL_ERROR=1 in the environment, every error keeps its traceback.
     """
-    if os.environ.get("HYDRA_FULL_ERROR", "0") == "1":
-        yield
-        return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print several lines of its own
     try:
         yield
     except Exception as error:
         message = explain(error)
-        if message is None:
+        if message is None or WANTS_TRACEBACKS:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
-    finally:
-        del os.environ["HYDRA_FULL_ERROR"]
 
 
 def explain(error: BaseException) -> str | None:
@@ -93,13 +90,20 @@ def _missing(error: Any) -> str:
 
 def _wrong_key(error: Any) -> str | None:
     """`model.latent_dmi=3` names the keys; None if the error is about something else."""
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
+    from omegaconf.errors import (
+        ConfigAttributeError,
+        ConfigKeyError,
+        MissingMandatoryValue,
+        ValidationError,
+    )
 
     place = str(getattr(error, "full_key", None) or "")
     parent = getattr(error, "parent_node", None)
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and parent is not None and place:
         known = [key for key in parent if not str(key).startswith("_")]
         return unknown_key(place, known)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{place} is missing: give {place}=VALUE"
     if isinstance(error, ValidationError) and place:
         return f"{place}: {str(error).splitlines()[0]}"
     return None
