@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "capabilities": set(),
     "information": set(),
+    "modes": set(),
     "recipes": LEAVES,
     "config": {"recipes"} | LEAVES,
     "records": LEAVES,
@@ -24,9 +25,10 @@ MAY_IMPORT = {
     "data": LEAVES,
     "distributions": {"information"} | LEAVES,
     "objectives": {"capabilities", "information"} | LEAVES,
-    "models": {"capabilities", "objectives", "distributions", "recipes", "data.ranges"} | LEAVES,
+    "models": {"capabilities", "objectives", "distributions", "modes", "recipes", "data.ranges"}
+    | LEAVES,
     "training": {"models.base"} | LEAVES,
-    "evaluation": {"capabilities", "data.ranges", "information", "records"} | LEAVES,
+    "evaluation": {"capabilities", "modes", "data.ranges", "information", "records"} | LEAVES,
     "evaluation.train_classifier": {"data", "evaluation"},
     "reporting": {"records"} | LEAVES,
 }

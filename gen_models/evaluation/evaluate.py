@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurement import Measurement
+from gen_models.modes import evaluating
 from gen_models.records import Value
 
 
@@ -39,14 +39,6 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
 @contextmanager
 def undisturbed(model: Any, seed: int) -> Iterator[None]:
     """Evaluation mode and a random state of its own; both are given back as they were."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [(module, module.training) for module in modules]
-    with torch.random.fork_rng():
+    with evaluating(model), torch.random.fork_rng():
         torch.manual_seed(seed)
-        for module, _ in modes:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        yield

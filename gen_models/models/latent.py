@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from gen_models.distributions import StandardNormal, pixel_mean
 from gen_models.errors import UsageError
 from gen_models.models.average import ExponentialAverage
 from gen_models.models.base import GenerativeModule
+from gen_models.modes import evaluating
 from gen_models.recipes import build
 
 Shape = tuple[int, int, int]
@@ -99,15 +98,3 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         with evaluating(self):
             latents = self.sample_prior(count, generator).split(500)
             return torch.cat([self.decode(z) for z in latents])
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; every sub-module's own mode comes back afterwards."""
-    modes: list[tuple[Any, bool]] = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

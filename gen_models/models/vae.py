@@ -12,7 +12,8 @@ from gen_models.capabilities import BoundsLikelihood, ElboTerms, Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
 from gen_models.models.base import OptimizerFactory, Phase
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, evaluating
+from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.modes import evaluating
 from gen_models.objectives.elbo import NegativeELBO, elbo_terms
 from gen_models.recipes import build
 

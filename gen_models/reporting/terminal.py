@@ -41,7 +41,8 @@ def print_table(
         # Two protocols of one measurement are told apart by the name, which carries them.
         head = value.title if titles[value.title] == 1 else value.name
         table.add_row(Text(head + ARROWS.get(value.better or "", "")), *map(Text, _shown(value)))
-    console.print(table)
+    if record.values:
+        console.print(table)
     if report:
         console.print(Text(f"Report: {report}"), soft_wrap=True)
 
