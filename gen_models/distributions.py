@@ -190,8 +190,8 @@ class Bernoulli(Likelihood):
 class _ContinuousBernoulliDistribution(ContinuousBernoulliDistribution):
     """Torch's distribution, with normaliser and mean computed from the logit L itself.
 
-        """`far(L)` where it is accurate, and its Taylor series `near(L)` around 0."""
-    integrates to one, and no mean is darker than 0.063, so that black comes out as grey.
+    Torch takes them from a clamped probability: in float32, beyond |L| = 15.9, its density
+    integrates to less than one and no mean is darker than 0.063, so that black comes out as grey.
     """
 
     def _series(self, far: Callable[[Tensor], Tensor], near: Callable[[Tensor], Tensor]) -> Tensor:
