@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from safetensors.torch import save_file
 
 from gen_models.config import RunConfig
@@ -21,6 +18,7 @@ from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.frechet import Moments, frechet_distance
 from gen_models.evaluation.pictures import gallery, sample_grid
 from gen_models.evaluation.reconstructions import Inversion
+from gen_models.fitting import make_trainer, read_checkpoint
 from gen_models.folders import claim, write_status
 from gen_models.models import GenerativeModule
 from gen_models.provenance import Cost, make_record
@@ -28,7 +26,6 @@ from gen_models.recipes import build, describe, trust
 from gen_models.records import Picture, Value
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table
-from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
@@ -51,12 +48,18 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
     """
     claim(folder)
     try:
-        return Run(config, folder, name, command).go()
+        work = Run(config, folder, name, command)
+        report = work.go()
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         status = "interrupted" if stopped else "failed"
         write_status(folder, status, f"{type(error).__name__}: {error}".splitlines()[0])
         raise
+    if work.signal is not None:
+        last = folder / "checkpoints" / "last.ckpt"
+        print(f"Stopped at {work.model.images_seen} images. Go on with: ckpt_path={last}")
+        raise SystemExit(128 + work.signal)
+    return report
 
 
 class Run:
@@ -69,8 +72,7 @@ class Run:
             raise UsageError("max_images and checks must be 1 or more")
         if not config.train and config.ckpt_path is None:
             raise UsageError("train=false needs ckpt_path=FILE: there is nothing to evaluate")
-        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise UsageError(f"ckpt_path={config.ckpt_path}: there is no such file")
+        self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
         trust(config.trust)
         self.data: ImageDataModule = build(config.data, "data")
         self.data.prepare_data()
@@ -91,6 +93,11 @@ class Run:
         if options["split"] not in ("test", "validation"):
             raise UsageError(f"evaluation.split={options['split']}: choices are test, validation")
         self.samples = options["samples"] or min(10_000, len(self.data.train))
+        self.trainer = make_trainer(
+            config, folder, self.data.batch_size, self.score_name, self.score(), self.draw
+        )
+        self.device = self.trainer.strategy.root_device
+        self.signal: int | None = None
 
     def go(self) -> Path:
         """Do what the configuration says."""
@@ -101,7 +108,7 @@ class Run:
             interruption = self.fit()
         else:
             interruption = Interruption()
-            self.load(str(self.config.ckpt_path))
+            self.load(self.checkpoint or {})
         trained = time.monotonic()
         status, reason = "finished", None
         values: list[Value] = []
@@ -113,64 +120,29 @@ class Run:
         elif self.config.evaluate:
             values, pictures = self.evaluate()
         cost = Cost(trained - started if self.config.train else 0.0, time.monotonic() - trained)
-        report = self.report(status, reason, values, pictures, cost)
-        if interruption.signal is not None:
-            last = self.folder / "checkpoints" / "last.ckpt"
-            print(f"Stopped at {self.model.images_seen} images. Go on with: ckpt_path={last}")
-            raise SystemExit(128 + interruption.signal)
-        return report
+        self.signal = interruption.signal
+        return self.report(status, reason, values, pictures, cost)
 
     def fit(self) -> Interruption:
-        """Train to the budget; `last` and `best` checkpoints lie apart."""
-        trainer = self.trainer()
-        with gentle_stop(trainer) as interruption:
-            trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
+        """Train to the budget."""
+        with gentle_stop(self.trainer) as interruption:
+            self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
         if self.model.diverged is None:
-            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+            self.trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        self.model.to(self.device)  # Lightning leaves it on the CPU
         return interruption
 
-    def trainer(self) -> pl.Trainer:
-        """Lightning's trainer with our callbacks, validating `checks` times over the budget."""
-        config = self.config
-        iterations = math.ceil(config.max_images / self.data.batch_size)
-        score = f"validation/{self.score_name}"
-        save = partial(
-            ModelCheckpoint, dirpath=self.folder / "checkpoints", enable_version_counter=False
-        )
-        callbacks: list[pl.Callback] = [
-            ImageBudget(config.max_images),
-            Selection(score, self.score()),
-            SampleGrid(self.folder / "progress", self.draw),
-            save(filename="best", monitor=score),
-            save(filename="last"),
-            *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),
-        ]
-        if config.trainer.get("enable_progress_bar", True):
-            callbacks.append(ImageProgress(config.max_images))
-        return build(
-            config.trainer,
-            "trainer",
-            callbacks=callbacks,
-            logger=build(config.logger, "logger", save_dir=self.folder) if config.logger else False,
-            default_root_dir=self.folder,
-            num_sanity_val_steps=0,
-            enable_model_summary=False,
-            check_val_every_n_epoch=None,
-            val_check_interval=max(1, iterations // config.checks),
-        )
-
     def evidence(self, split: str, samples: int) -> Evidence:
-        """What measurements on a split read; the model is where its weights are."""
-        device = self.model.device
+        """What measurements on a split read."""
         return Evidence(
             model=self.model,
             train=self.data.train,
             real=getattr(self.data, split),
             split=split,
-            extractor=self.extractor.to(device),
+            extractor=self.extractor.to(self.device),
             samples=samples,
             seed=self.config.evaluation["seed"],
-            device=device,
+            device=self.device,
         )
 
     @property
@@ -192,22 +164,16 @@ class Run:
 
     def draw(self, model: GenerativeModule, path: Path) -> None:
         """Write a grid of samples at fixed latents."""
-        sample_grid(model, model.device, self.config.evaluation["seed"]).save(path)
+        sample_grid(model, self.device, self.config.evaluation["seed"]).save(path)
 
-    def load(self, path: str) -> None:
+    def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""
-        try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UsageError(f"ckpt_path={path}: not a readable checkpoint ({first})") from None
         self.model.restore(checkpoint)
         splits = checkpoint.get(type(self.data).__qualname__)
         if splits is not None:  # test images may not be among those it was trained on
             self.data.load_state_dict(splits)
         self.model.load_state_dict(checkpoint["state_dict"])
-        if torch.cuda.is_available() and self.config.trainer.get("accelerator") != "cpu":
-            self.model.cuda()
+        self.model.to(self.device)
 
     def evaluate(self) -> tuple[list[Value], list[Picture]]:
         """The values, and the pictures written into the run folder."""

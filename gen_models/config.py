@@ -12,8 +12,6 @@ from typing import Any
 from gen_models.errors import UsageError
 from gen_models.recipes import unknown_key
 
-WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
-
 
 @dataclass
 class RunConfig:
@@ -38,7 +36,8 @@ def register() -> None:
     """Make the typed root known to Hydra, and let Hydra raise what it would print on many lines."""
     from hydra.core.config_store import ConfigStore
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    if os.environ.get("HYDRA_FULL_ERROR", "0") == "0":
+        os.environ.update(HYDRA_FULL_ERROR="1", GEN_MODELS_ONE_LINE_ERRORS="1")
     ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
@@ -52,7 +51,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except Exception as error:
         message = explain(error)
-        if message is None or WANTS_TRACEBACKS:
+        if message is None or "GEN_MODELS_ONE_LINE_ERRORS" not in os.environ:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)

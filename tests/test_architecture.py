@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "evaluation.train_classifier": {"data", "evaluation"},
     "reporting": {"records"} | LEAVES,
 }
-TOP = {"app", "provenance", "folders", "__init__"}
+TOP = {"app", "fitting", "provenance", "folders", "__init__"}
 
 
 def name_of(path):

@@ -132,6 +132,7 @@ def test_training_goes_on_from_a_checkpoint_to_a_larger_budget(finished, tmp_pat
         (["model/likelihood=bernoulli"], "continuous_bernoulli"),
         (["max_images=0"], "max_images"),
         (["evaluation.split=tset"], "test, validation"),
+        (["trainer=gpu"], "trainer=cpu"),
         (["data.batch_size=5000"], "batch_size"),
         (["evaluation/features=inception"], "evaluation.features.weights"),
         (["+model.latent_dmi=3"], "did you mean latent_dim"),

@@ -1,0 +1,91 @@
+"""Lightning's trainer and what hangs on it: budget, selection, grids, checkpoints, progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from gen_models.config import RunConfig
+from gen_models.errors import UsageError
+from gen_models.models import GenerativeModule
+from gen_models.recipes import build
+from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
+
+Score = Callable[[GenerativeModule], float]
+Draw = Callable[[GenerativeModule, Path], None]
+
+
+def make_trainer(
+    config: RunConfig, folder: Path, batch_size: int, name: str, score: Score, draw: Draw
+) -> pl.Trainer:
+    """A trainer that validates `checks` times over the budget.
+
+    Args:
+        config: What the run is.
+        folder: The run folder.
+        batch_size: Images an iteration.
+        name: Of the score.
+        score: What `best.ckpt` is chosen by, lower is better; `last.ckpt` lies apart from it.
+        draw: Writes a grid of samples.
+
+    Raises:
+        UsageError: If Lightning cannot have what the configuration asks for.
+    """
+    save = partial(ModelCheckpoint, dirpath=folder / "checkpoints", enable_version_counter=False)
+    callbacks: list[pl.Callback] = [
+        ImageBudget(config.max_images),
+        Selection(f"validation/{name}", score),
+        SampleGrid(folder / "progress", draw),
+        save(filename="best", monitor=f"validation/{name}"),
+        save(filename="last"),
+        *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),
+    ]
+    if config.trainer.get("enable_progress_bar", True):
+        callbacks.append(ImageProgress(config.max_images))
+    logger = build(config.logger, "logger", save_dir=folder) if config.logger else False
+    iterations = math.ceil(config.max_images / batch_size)
+    try:
+        return build(
+            config.trainer,
+            "trainer",
+            callbacks=callbacks,
+            logger=logger,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            check_val_every_n_epoch=None,
+            val_check_interval=max(1, iterations // config.checks),
+        )
+    except (MisconfigurationException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        hint = "; use trainer=cpu" if "accelerator" in reason or "backend" in reason else ""
+        raise UsageError(f"trainer: {reason}{hint}") from None
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint, read as plain data and tensors: nothing in it is run.
+
+    Raises:
+        UsageError: If it is missing, or no whole checkpoint of this package.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"ckpt_path={path}: there is no such file") from None
+    except Exception as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"ckpt_path={path}: not a readable checkpoint ({first})") from None
+    missing = {"state_dict", "images_seen", "iterations", "history"} - set(checkpoint)
+    if missing:
+        raise UsageError(
+            f"ckpt_path={path}: no checkpoint of gen_models (it has no {missing.pop()})"
+        )
+    return checkpoint
