@@ -154,7 +154,7 @@ class Gaussian(Likelihood):
         learned: Whether sigma is trained with the decoder.
     """
 
-    def __init__(self, deviation: float = 0.3, learned: bool = True) -> None:
+    def __init__(self, deviation: float = 0.3, learned: bool = False) -> None:
         super().__init__()
         if not deviation > 0:
             raise UsageError(f"likelihood.deviation must be above 0, not {deviation}")

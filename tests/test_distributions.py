@@ -17,7 +17,7 @@ from gen_models.distributions import (
 from gen_models.errors import UsageError
 from gen_models.information import gaussian_divergence
 
-LIKELIHOODS = [Gaussian(0.2), Gaussian(0.2, learned=False), Bernoulli(), ContinuousBernoulli()]
+LIKELIHOODS = [Gaussian(0.2), Gaussian(0.2, learned=True), Bernoulli(), ContinuousBernoulli()]
 
 
 def test_one_activation_serves_tanh_and_sigmoid():
@@ -76,12 +76,12 @@ def test_gaussian_density_by_hand():
 
 def test_learned_deviation_is_optimal_at_the_root_of_the_mean_squared_error():
     torch.manual_seed(0)
-    likelihood = Gaussian(0.5)
+    likelihood = Gaussian(0.5, learned=True)
     a, pixels = torch.randn(50, 1, 4, 4), torch.rand(50, 1, 4, 4)
     likelihood.log_deviation.data = (pixels - pixel_mean(a)).square().mean().sqrt().log()
     likelihood(a).log_prob(pixels).mean().backward()
     assert likelihood.log_deviation.grad.item() == pytest.approx(0, abs=1e-4)
-    assert not Gaussian(0.5, learned=False).log_deviation.requires_grad
+    assert not Gaussian(0.5).log_deviation.requires_grad
 
 
 def test_bernoulli_on_bits_by_hand():
