@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
+from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
@@ -21,7 +23,7 @@ from gen_models.evaluation.reconstructions import Inversion
 from gen_models.fitting import make_trainer, read_checkpoint
 from gen_models.folders import claim, write_status
 from gen_models.models import GenerativeModule
-from gen_models.provenance import Cost, make_record
+from gen_models.provenance import make_record
 from gen_models.recipes import build, describe, trust
 from gen_models.records import Picture, Value
 from gen_models.reporting.report import write_report
@@ -92,7 +94,16 @@ class Run:
         }
         if options["split"] not in ("test", "validation"):
             raise UsageError(f"evaluation.split={options['split']}: choices are test, validation")
-        self.samples = options["samples"] or min(10_000, len(self.data.train))
+        self.samples = options["samples"]
+        if self.samples is None:
+            self.samples = min(10_000, len(self.data.train))
+        for key, value in {"samples": self.samples, "seed": options["seed"]}.items():
+            if not isinstance(value, int) or value < (2 if key == "samples" else 0):
+                raise UsageError(f"evaluation.{key}={value} must be a number, 2 samples or more")
+        try:
+            self.model.configure_optimizers()
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model.optimizer: {error}") from error
         self.trainer = make_trainer(
             config, folder, self.data.batch_size, self.score_name, self.score(), self.draw
         )
@@ -101,7 +112,6 @@ class Run:
 
     def go(self) -> Path:
         """Do what the configuration says."""
-        started = time.monotonic()
         indices = {name: rows.int() for name, rows in self.data.split_indices.items()}
         save_file(indices, self.folder / "split.safetensors")
         if self.config.train:
@@ -109,26 +119,43 @@ class Run:
         else:
             interruption = Interruption()
             self.load(self.checkpoint or {})
-        trained = time.monotonic()
+        started = time.monotonic()
         status, reason = "finished", None
         values: list[Value] = []
         pictures: list[Picture] = []
         if interruption.signal is not None:
             status, reason = "interrupted", f"signal {interruption.signal}; not evaluated"
-        elif self.model.diverged is not None:
-            status, reason = "diverged", self.model.diverged
+        elif (fault := self.fault()) is not None:
+            status, reason = "diverged", fault
         elif self.config.evaluate:
-            values, pictures = self.evaluate()
-        cost = Cost(trained - started if self.config.train else 0.0, time.monotonic() - trained)
+            try:
+                values, pictures = self.evaluate()
+            except KeyboardInterrupt:
+                interruption.signal = signal.SIGINT
+                status, reason = "interrupted", "Ctrl-C in evaluation; train=false evaluates again"
         self.signal = interruption.signal
-        return self.report(status, reason, values, pictures, cost)
+        seconds = time.monotonic() - started
+        return self.report(status, reason, values, pictures, seconds)
+
+    def fault(self) -> str | None:
+        """Why the model cannot be evaluated: a loss or a weight that is not finite."""
+        broken = [n for n, p in self.model.named_parameters() if not p.isfinite().all()]
+        if self.model.diverged is None and broken:
+            return f"{broken[0]} is not finite after {self.model.images_seen} images"
+        return self.model.diverged
 
     def fit(self) -> Interruption:
         """Train to the budget."""
+        for images in (self.data.train.images, self.data.validation.images, self.data.test.images):
+            for part in images.split(1000):
+                self.model.check(self.data.scaler(to_pixels(part)))
         with gentle_stop(self.trainer) as interruption:
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
-        if self.model.diverged is None:
-            self.trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        # The validation that ends training has saved, where resuming is exact; behind `fit`,
+        # Lightning counts an epoch as complete that was not.
+        last = self.folder / "checkpoints" / "last.ckpt"
+        if not last.exists() or read_checkpoint(str(last))["images_seen"] < self.model.images_seen:
+            self.trainer.save_checkpoint(last)
         self.model.to(self.device)  # Lightning leaves it on the CPU
         return interruption
 
@@ -168,7 +195,8 @@ class Run:
 
     def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""
-        self.model.restore(checkpoint)
+        only_training = {"optimizer", "objective", "clip", "n_critic"}
+        self.model.restore(checkpoint, [k for k in self.model.hparams if k not in only_training])
         splits = checkpoint.get(type(self.data).__qualname__)
         if splits is not None:  # test images may not be among those it was trained on
             self.data.load_state_dict(splits)
@@ -194,7 +222,7 @@ class Run:
         reason: str | None,
         values: list[Value],
         pictures: list[Picture],
-        cost: Cost,
+        evaluation_seconds: float,
     ) -> Path:
         """Write the record, last and atomically, then the report made of it."""
         record = make_record(
@@ -207,7 +235,7 @@ class Run:
             reason=reason,
             values=values,
             pictures=pictures,
-            cost=cost,
+            evaluation_seconds=evaluation_seconds,
         )
         record.write(self.folder / "record.json")
         write_status(self.folder, status, reason)

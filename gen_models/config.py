@@ -67,7 +67,10 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing(error)
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override}: write key=value, group=choice or -m key=a,b"
+        return (
+            f"cannot read {error.override}: write key=value, group=choice or -m key=a,b; "
+            "a value that holds = or spaces stands in quotes, key=\"'a=b'\""
+        )
     cause = error.__cause__
     if isinstance(error, HydraException) and isinstance(cause, OmegaConfBaseException):
         return _wrong_key(cause) or " ".join(str(error).split())

@@ -50,6 +50,13 @@ def make_trainer(
     ]
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(ImageProgress(config.max_images))
+    for key in ("min_epochs", "min_steps", "max_steps"):
+        if config.trainer.get(key) not in (None, -1):
+            raise UsageError(f"trainer.{key}: the budget is max_images=N, real images shown")
+    if config.trainer.get("precision") not in ("32-true", "bf16-mixed"):
+        raise UsageError("trainer.precision: choices are 32-true, bf16-mixed")
+    if config.trainer.get("log_every_n_steps", 1) < 1:
+        raise UsageError("trainer.log_every_n_steps must be 1 or more")
     logger = build(config.logger, "logger", save_dir=folder) if config.logger else False
     iterations = math.ceil(config.max_images / batch_size)
     try:
@@ -80,10 +87,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"ckpt_path={path}: there is no such file") from None
-    except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"ckpt_path={path}: not a readable checkpoint ({first})") from None
-    missing = {"state_dict", "images_seen", "iterations", "history"} - set(checkpoint)
+    except Exception as error:  # torch's own text advises to switch the safety off
+        raise UsageError(f"ckpt_path={path}: not a readable checkpoint") from error
+    missing = {"state_dict", "images_seen", "training_seconds", "noise"} - set(checkpoint)
     if missing:
         raise UsageError(
             f"ckpt_path={path}: no checkpoint of gen_models (it has no {missing.pop()})"

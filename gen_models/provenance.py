@@ -8,7 +8,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from gen_models.models import GenerativeModule
 from gen_models.records import Budget, Curve, Picture, Record, Value
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Wall-clock seconds of training and of evaluation."""
-
-    training: float
-    evaluation: float
 
 
 def make_record(
@@ -40,10 +31,10 @@ def make_record(
     reason: str | None,
     values: Sequence[Value],
     pictures: Sequence[Picture],
-    cost: Cost,
+    evaluation_seconds: float,
 ) -> Record:
     """All that is kept of a run."""
-    seconds = round(cost.training, 2), round(cost.evaluation, 2)
+    seconds = round(model.training_seconds, 2), round(evaluation_seconds, 2)
     return Record(
         status=status,
         reason=reason,
@@ -77,12 +68,14 @@ def parameters(model: torch.nn.Module) -> dict[str, int]:
 
 
 def curves(history: Sequence[dict[str, float]], points: int = 200) -> list[Curve]:
-    """What was logged, over images seen, thinned to at most about `points` points a curve."""
+    """What was logged, over images seen: at most `points` + 1 points, with the last."""
     names = dict.fromkeys(key for row in history for key in row if key != "images")
     made = []
     for name in names:
         rows = [row for row in history if name in row]
-        kept = rows[:: max(1, len(rows) // points)]
+        kept = rows[:: -(-len(rows) // points)]
+        if kept[-1] is not rows[-1]:
+            kept.append(rows[-1])
         numbers = [row[name] if abs(row[name]) < float("inf") else None for row in kept]
         made.append(Curve(name, tuple(int(row["images"]) for row in kept), tuple(numbers)))
     return made
@@ -121,10 +114,16 @@ def processor() -> str:
 
 def commit() -> str | None:
     """The commit of this package, with `-dirty` where files have changed; None outside git."""
+    # An installed copy may lie inside somebody else's repository, which does not track it.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def _git(*words: str) -> str | None:
     here = Path(__file__).resolve().parent
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -52,17 +52,33 @@ def build(recipe: Any, where: str = "", **arguments: Any) -> Any:
         >>> build({"_target_": "gen_models.objectives.NegativeELBO", "beta": 4.0})
         NegativeELBO(beta=4.0)
     """
+    if isinstance(recipe, str):
+        group = "/".join(where.rsplit(".", 1))
+        raise UsageError(f"{where}={recipe} is not an object; to choose one write {group}={recipe}")
     if not (isinstance(recipe, Mapping) and "_target_" in recipe):
         assert not arguments, "only a recipe takes arguments"
         return recipe
     for place, node in _nodes(recipe, where):
         _check(node, place, arguments if node is recipe else {})
-    import hydra.utils
+    try:
+        return _make(recipe, arguments)
+    except UsageError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
 
-    if not arguments:
-        return hydra.utils.instantiate(recipe, _convert_="all")
+
+def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:
+    import hydra.utils
+    from hydra.errors import InstantiationException
+
+    try:
+        if not arguments:
+            return hydra.utils.instantiate(recipe, _convert_="all")
+        factory = hydra.utils.instantiate({**recipe, "_partial_": True}, _convert_="all")
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from None  # what went wrong, not that something did
     # Called here and not by Hydra, which would copy objects such as modules into its config.
-    factory = hydra.utils.instantiate({**recipe, "_partial_": True}, _convert_="all")
     return factory(**arguments)
 
 

@@ -133,6 +133,22 @@ def test_training_goes_on_from_a_checkpoint_to_a_larger_budget(finished, tmp_pat
         (["max_images=0"], "max_images"),
         (["evaluation.split=tset"], "test, validation"),
         (["trainer=gpu"], "trainer=cpu"),
+        (["model=gan", "model.n_critic=0"], "n_critic"),
+        (["model.optimizer.lr=-1"], "learning rate"),
+        (["model.optimizer.lr=fast"], "model"),
+        (["model.likelihood=gaussian"], "write model/likelihood=gaussian"),
+        (["model=gan", "model.objective=hinge"], "write model/objective=hinge"),
+        (["evaluation.features=random"], "write evaluation/features=random"),
+        (["model.latent_dim=2.5"], "latent_dim"),
+        (["model.generator.width=0"], "width"),
+        (["evaluation.samples=0"], "evaluation.samples"),
+        (["evaluation.seed=abc"], "evaluation.seed"),
+        (["evaluation.measurements.inversion.restarts=0"], "restarts"),
+        (["trainer.log_every_n_steps=0"], "log_every_n_steps"),
+        (["trainer.precision=64-true"], "bf16-mixed"),
+        (["+trainer.max_steps=10"], "max_images"),
+        (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
+        (["data.scaling=log"], "unit, symmetric, standard"),
         (["data.batch_size=5000"], "batch_size"),
         (["evaluation/features=inception"], "evaluation.features.weights"),
         (["+model.latent_dmi=3"], "did you mean latent_dim"),
@@ -147,6 +163,81 @@ def test_bad_input_is_told_in_one_line_before_training(overrides, message, tmp_p
     told = json.loads((tmp_path / "run/status.json").read_text())
     assert told["status"] == "failed"
     assert message in told["reason"]
+
+
+def test_resuming_gives_the_weights_of_the_run_that_was_never_stopped(finished, tmp_path):
+    """2,048 images and then 2,048 more, against 4,096 in one go: bit for bit, noise included."""
+    for name in ("vae", "gan"):
+        overrides = [f"model={name}", "max_images=4096", "evaluate=false"]
+        run(config(*overrides), tmp_path / name / "whole", name, "")
+        last = finished[name] / "checkpoints/last.ckpt"
+        run(config(*overrides, f"ckpt_path={last}"), tmp_path / name / "legs", name, "")
+        one, two = (
+            torch.load(tmp_path / name / leg / "checkpoints/last.ckpt", weights_only=True)
+            for leg in ("whole", "legs")
+        )
+        assert one["images_seen"] == two["images_seen"] == 4096
+        for key, value in one["state_dict"].items():
+            assert torch.equal(value, two["state_dict"][key]), (name, key)
+
+
+def test_seconds_add_up_over_legs_and_are_kept_in_evaluation(finished, tmp_path):
+    last = finished["vae"] / "checkpoints/last.ckpt"
+    before = record(finished["vae"]).budget
+    assert before.training_seconds > 0
+    assert before.evaluation_seconds > 0
+    run(config("max_images=2100", f"ckpt_path={last}", "evaluate=false"), tmp_path / "a", "vae", "")
+    assert record(tmp_path / "a").budget.training_seconds > before.training_seconds
+    run(config("train=false", f"ckpt_path={last}"), tmp_path / "b", "vae", "")
+    kept = record(tmp_path / "b").budget.training_seconds
+    assert kept == pytest.approx(before.training_seconds, abs=0.5)
+
+
+def test_a_spent_budget_is_said(finished, tmp_path):
+    last = finished["vae"] / "checkpoints/last.ckpt"
+    with pytest.raises(UsageError, match="larger max_images"):
+        run(config(f"ckpt_path={last}"), tmp_path / "run", "vae", "")
+
+
+def test_training_options_need_not_be_the_same_to_evaluate(finished, tmp_path):
+    last = f"ckpt_path={finished['vae'] / 'checkpoints/last.ckpt'}"
+    run(config("train=false", last, "model.optimizer.lr=0.5"), tmp_path / "a", "vae", "")
+    with pytest.raises(UsageError, match=r"optimizer\.lr is 0\.001 there and 0\.5 here"):
+        run(config(last, "model.optimizer.lr=0.5", "max_images=9000"), tmp_path / "b", "vae", "")
+
+
+@pytest.mark.parametrize("log_every", [1, 50])
+def test_a_diverged_run_has_a_record_that_says_so(log_every, tmp_path):
+    overrides = ["model.optimizer.lr=1e30", f"trainer.log_every_n_steps={log_every}"]
+    run(config(*overrides), tmp_path / "run", "vae", "")
+    assert record(tmp_path / "run").status == "diverged"
+    assert "finite" in record(tmp_path / "run").reason
+    assert (tmp_path / "run/report.html").exists()
+
+
+def test_the_best_checkpoint_has_the_lowest_distance_to_validation_images(tmp_path):
+    run(config("max_images=6000", "checks=4", "evaluate=false"), tmp_path / "run", "vae", "")
+    [curve] = [c for c in record(tmp_path / "run").curves if "fid" in c.name]
+    assert curve.name == "validation/fid_digits64_200_validation"
+    best = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    assert best["images_seen"] == curve.images[curve.values.index(min(curve.values))]
+    assert len(set(curve.values)) > 2
+
+
+def test_selection_sees_no_test_image(tmp_path, monkeypatch):
+    curves = []
+    for name in ("as_they_are", "blank"):
+        run(config("checks=2", "evaluate=false"), tmp_path / name, "vae", "")
+        curves.append([c for c in record(tmp_path / name).curves if "validation" in c.name])
+        load = Digits.load
+
+        def blank(self, load=load):
+            train, test = load(self)
+            test.images.zero_()
+            return train, test
+
+        monkeypatch.setattr(Digits, "load", blank)
+    assert curves[0] == curves[1]
 
 
 def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path):

@@ -77,7 +77,7 @@ class ClassDivergence(Measurement):
         return [blank(name, "KL of class histograms", "nats", "lower", count, protocol)]
 
     def measure(self, evidence: Evidence) -> list[Value]:
-        """The divergence, with the delta method's standard error."""
+        """The divergence of the shares of the classes."""
         assert evidence.real.labels is not None
         logits = evidence.fake_features.logits
         floor_logits = evidence.floor_features.logits
@@ -90,18 +90,19 @@ class ClassDivergence(Measurement):
             raise UsageError("a class has no real image, so that the divergence is infinite")
         fake = histogram(logits.argmax(1), classes)
         floor = divergence(histogram(floor_logits.argmax(1), classes), real)
-        ratios = torch.special.xlogy(fake > 0, (fake / real).clamp_min(1e-300))
-        variance = (fake * ratios.square()).sum() - (fake * ratios).sum().square()
-        error = (variance.clamp_min(0) / evidence.samples).sqrt().item()
+        # Jeffreys' posterior of the shares: the delta method has no width where a class is missing.
+        posterior = torch.distributions.Dirichlet(fake * evidence.samples + 0.5)
+        drawn = divergence(posterior.sample((4000,)), real)
+        value = divergence(fake, real)
+        ends = drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
         [empty] = self.blanks(evidence)
-        result = filled(
-            empty, divergence(fake, real).item(), error, "95 %, delta method, over samples"
-        )
         images = len(floor_logits)
         return [
             replace(
-                result,
-                low=max(0.0, result.low or 0.0),
+                filled(empty, value.item(), None, ""),
+                low=torch.minimum(ends[0], value).item(),
+                high=torch.maximum(ends[1], value).item(),
+                interval="95 %, Jeffreys' posterior, over samples",
                 floor=Anchor(floor.item(), f"{images} training images"),
                 ceiling=Anchor(-real.log().max().item(), "samples of the commonest class alone"),
             )

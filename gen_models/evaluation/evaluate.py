@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurement import Measurement
 from gen_models.modes import evaluating
@@ -30,10 +32,23 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
         for measurement in measurements:
             reason = measurement.missing(evidence)
             if reason is None:
-                values += measurement.measure(evidence)
+                values += measured(measurement, evidence)
             else:
                 values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
     return values
+
+
+def measured(measurement: Measurement, evidence: Evidence) -> list[Value]:
+    """The values; one that cannot be had says why, and costs the others nothing."""
+    try:
+        values = measurement.measure(evidence)
+    except UsageError as error:
+        return [replace(v, reason=str(error)) for v in measurement.blanks(evidence)]
+    lost = {"value": None, "low": None, "high": None, "interval": None, "reason": "not finite"}
+    return [
+        v if v.value is not None and math.isfinite(v.value) else replace(v, **lost)  # type: ignore[arg-type]
+        for v in values
+    ]
 
 
 @contextmanager

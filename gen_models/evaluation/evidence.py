@@ -67,7 +67,7 @@ class Evidence:
     @torch.no_grad()
     def each(self, images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Values (N, ...) of a function of pixels, for all images, on the CPU in float64."""
-        return torch.cat([function(p).double().cpu() for p in self.batches(images)])
+        return torch.cat([function(p).cpu().double() for p in self.batches(images)])
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Features:
@@ -115,7 +115,7 @@ class Evidence:
     @cached_property
     def mean_image(self) -> Tensor:
         """Pixels (1, C, H, W): the mean training image."""
-        total = torch.zeros(1, dtype=torch.float64, device=self.device)
+        total = torch.zeros(1, dtype=torch.float64)
         for pixels in self.batches(self.train.images):
-            total = total + pixels.double().sum(0, keepdim=True)
-        return (total / len(self.train.images)).float()
+            total = total + pixels.cpu().double().sum(0, keepdim=True)
+        return (total / len(self.train.images)).float().to(self.device)

@@ -17,7 +17,7 @@ from gen_models.errors import UsageError
 
 @dataclass(frozen=True)
 class Moments:
-    """A Gaussian fitted to features, in float64.
+    """A Gaussian fitted to features, in float64, on the CPU.
 
     Attributes:
         mean: (D,).
@@ -41,7 +41,7 @@ class Moments:
         if not features.isfinite().all():
             index = int((~features.isfinite()).any(1).nonzero()[0])
             raise UsageError(f"image {index} has features that are not finite")
-        x = features.double()
+        x = features.cpu().double()  # not every accelerator has float64
         mean = x.mean(0)
         factor = torch.linalg.qr((x - mean) / (len(x) - 1) ** 0.5, mode="r").R
         return cls(mean, factor, len(x))
@@ -94,7 +94,7 @@ def frechet_standard_error(real: Moments, features: Tensor) -> float:
         Squared feature units.
     """
     fake = Moments.of(features)
-    centred = features.double() - fake.mean
+    centred = features.cpu().double() - fake.mean
     values, vectors = torch.linalg.eigh(fake.factor.T @ fake.factor)
     root = values.clamp_min(0).sqrt()
     # A direction in which the samples do not vary has no map; it adds nothing to the spread.

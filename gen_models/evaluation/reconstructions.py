@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gen_models.capabilities import BoundsLikelihood, Decodes, Reconstructs
+from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.inversion import invert
 from gen_models.evaluation.measurement import Measurement, blank, filled, mean_filled
@@ -52,6 +53,11 @@ class Inversion(Measurement):
     restarts: int = 4
     rate: float = 0.1
     requires: ClassVar[type] = Decodes
+
+    def __post_init__(self) -> None:
+        for name in ("images", "steps", "restarts"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"inversion.{name} must be 1 or more, not {getattr(self, name)}")
 
     def blanks(self, evidence: Evidence) -> list[Value]:
         """Mean squared error, peak signal-to-noise ratio, squared norm of the latents."""
@@ -144,6 +150,6 @@ def error_values(
         noise = replace(noise, low=low, high=high, interval=result.interval)
     of = "the mean training image"
     return [
-        replace(result, ceiling=Anchor(worst, of)),
+        replace(result, floor=Anchor(0.0, "the image itself"), ceiling=Anchor(worst, of)),
         replace(noise, ceiling=Anchor(decibels(worst), of)),
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gen_models.errors import UsageError
+from gen_models.models.state import difference, random_state, set_random_state
 from gen_models.recipes import describe
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -52,7 +55,8 @@ class GenerativeModule(pl.LightningModule):
         images_seen: Real images shown in training, over all devices.
         iterations: Training batches.
         history: Means of the logged values, one mapping an interval, with their "images".
-        diverged: What went wrong, once a logged loss is not finite.
+        training_seconds: Wall-clock time of training, over all legs of a resumed run.
+        diverged: What went wrong, once a loss or a weight is not finite.
     """
 
     def __init__(self) -> None:
@@ -61,7 +65,10 @@ class GenerativeModule(pl.LightningModule):
         self.images_seen = 0
         self.iterations = 0
         self.history: list[dict[str, float]] = []
+        self.training_seconds = 0.0
         self.diverged: str | None = None
+        self._started: float | None = None
+        self._noise: dict[str, Any] | None = None
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     @abstractmethod
@@ -125,15 +132,25 @@ class GenerativeModule(pl.LightningModule):
             for name, value in phase.loss(x).items():
                 self.log(f"validation/{phase.name}/{name}", value, batch_size=len(x), logger=False)
 
+    def on_train_start(self) -> None:
+        """Start the clock, and go on with the noise that a resumed run would have had."""
+        self._started = time.monotonic()
+        if self._noise is not None:
+            set_random_state(self._noise)
+            self._noise = None
+
     def on_validation_start(self) -> None:
         """Draw the same noise at each validation, and leave training's randomness where it is."""
-        self._noise = torch.random.fork_rng()
-        self._noise.__enter__()
+        if self._sums:
+            self._flush()
+        self._noise = random_state()
         torch.manual_seed(0)
 
     def on_validation_end(self) -> None:
         """Write the validation means to the loggers, over images seen."""
-        self._noise.__exit__(None, None, None)
+        if self._noise is not None:
+            set_random_state(self._noise)
+            self._noise = None
         if self.trainer.sanity_checking:
             return
         values = self.trainer.callback_metrics.items()
@@ -146,22 +163,27 @@ class GenerativeModule(pl.LightningModule):
             self._sums[f"train/{name}/{key}"] = (total + value.detach(), count + 1)
 
     def on_train_end(self) -> None:
-        """Write what has gathered since the last interval."""
+        """Write what has gathered since the last interval, and stop the clock."""
         if self._sums:
             self._flush()
+        self.training_seconds, self._started = self._seconds(), None
+
+    def _seconds(self) -> float:
+        leg = 0.0 if self._started is None else time.monotonic() - self._started
+        return self.training_seconds + leg
 
     def _log(self) -> None:
         means = self._flush()
         self.log_dict(means, logger=False)
-        bad = [k for k, v in means.items() if k.endswith("/loss") and not abs(v) < float("inf")]
-        if bad and self.diverged is None:
-            self.diverged = f"{bad[0]} was not finite at {self.images_seen} images"
-            self.trainer.should_stop = True
 
     def _flush(self) -> dict[str, float]:
         means = {key: (total / count).item() for key, (total, count) in self._sums.items()}
         self._sums.clear()
         self._write(means)
+        bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
+        if bad and self.diverged is None:
+            self.diverged = f"{bad[0]} was not finite at {self.images_seen} images"
+            self.trainer.should_stop = True
         return means
 
     def _write(self, values: dict[str, float]) -> None:
@@ -185,33 +207,41 @@ class GenerativeModule(pl.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the counters and the history."""
+        """Keep the counters, the history and the state of the noise."""
         checkpoint["images_seen"] = self.images_seen
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)
+        checkpoint["training_seconds"] = self._seconds()
+        # During validation, training's own state is the one put aside.
+        checkpoint["noise"] = random_state() if self._noise is None else self._noise
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters and the history, where training goes on."""
-        if self._trainer is not None:
+        """Restore counters and history, and the noise too where training goes on."""
+        if self._trainer is None:
             self.restore(checkpoint)
+        else:
+            self.restore(checkpoint, compare=tuple(self.hparams))
+            self._noise = checkpoint["noise"]
 
-    def restore(self, checkpoint: dict[str, Any]) -> None:
+    def restore(self, checkpoint: dict[str, Any], compare: Sequence[str] = ()) -> None:
         """Take counters and history from a checkpoint of the same model.
 
+        Args:
+            checkpoint: What was stored.
+            compare: Arguments of the constructor that have to be the same there and here.
+
         Raises:
-            UsageError: If it is of another model; says what differs.
+            UsageError: If one is not; says where they differ.
         """
         stored = checkpoint.get("hyper_parameters", {})
-        differing = [k for k, v in self.hparams.items() if stored.get(k) != v]
-        if differing:
-            key = differing[0]
-            raise UsageError(
-                f"the checkpoint is of another model: {', '.join(differing)} differ "
-                f"({key} is {stored.get(key)} there and {self.hparams[key]} here)"
-            )
+        for key in compare:
+            place = difference(stored.get(key), self.hparams[key], key)
+            if place is not None:
+                raise UsageError(f"the checkpoint is of another model: {place}")
         self.images_seen = checkpoint["images_seen"]
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]
+        self.training_seconds = checkpoint["training_seconds"]
 
 
 def images_of(batch: Any) -> Tensor:

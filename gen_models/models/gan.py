@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
+from gen_models.errors import UsageError
 from gen_models.models.base import OptimizerFactory, Phase
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
@@ -67,9 +68,13 @@ class GAN(LatentVariableModel):
             ema_half_life=ema_half_life,
         )
         self.remember(arguments)
-        self.discriminator = build(trunk)(shape=self.shape, features=1)
-        self.objective = NonSaturating() if objective is None else build(objective)
-        self.optimizer = build(optimizer)
+        self.discriminator = build(trunk, "model.trunk")(shape=self.shape, features=1)
+        self.objective = (
+            NonSaturating() if objective is None else build(objective, "model.objective")
+        )
+        self.optimizer = build(optimizer, "model.optimizer")
+        if n_critic < 1:
+            raise UsageError(f"model.n_critic must be 1 or more, not {n_critic}")
         self.n_critic = n_critic
 
     def phases(self) -> list[Phase]:

@@ -47,13 +47,14 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         ema_half_life: float | None = None,
     ) -> None:
         super().__init__()
-        if latent_dim < 1:
+        if not isinstance(latent_dim, int) or latent_dim < 1:
             raise UsageError(f"model.latent_dim must be 1 or more, not {latent_dim}")
         self.shape = tuple(shape)
         self.latent_dim = latent_dim
-        self.scaler = Scaler.unit(shape[0]) if scaler is None else build(scaler)
-        self.prior = build(prior)(latent_dim=latent_dim)
-        self.generator = build(generator)(latent_dim=latent_dim, shape=self.shape)
+        self.scaler = Scaler.unit(shape[0]) if scaler is None else build(scaler, "model.scaler")
+        self.prior = build(prior, "model.prior")(latent_dim=latent_dim)
+        make = build(generator, "model.generator")
+        self.generator = make(latent_dim=latent_dim, shape=self.shape)
         self.average = (
             None if ema_half_life is None else ExponentialAverage(self.generator, ema_half_life)
         )
@@ -62,6 +63,12 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         """Let the average follow the generator."""
         if self.average is not None:
             self.average.update(self.generator, images)
+
+    def activation(self, z: Tensor) -> Tensor:
+        """Pre-activations (B, C, H, W); by the averaged generator in evaluation mode."""
+        if self.average is not None and not self.training:
+            return self.average(z)
+        return self.generator(z)
 
     def pixels(self, activation: Tensor) -> Tensor:
         """Pixels (B, C, H, W) in [0, 1] of the generator's pre-activations."""
@@ -76,9 +83,7 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         Returns:
             (B, C, H, W), in [0, 1].
         """
-        if self.average is not None and not self.training:
-            return self.pixels(self.average(z))
-        return self.pixels(self.generator(z))
+        return self.pixels(self.activation(z))
 
     def sample_prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw latents z ~ p(z): (count, D)."""

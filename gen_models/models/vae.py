@@ -35,6 +35,8 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         objective: Maps the two terms of the bound, (B,) each, to the loss (B,).
         scaler: Maps pixels in [0, 1] to what the encoder sees; identity by default.
         clip: Largest norm of the gradient; None: no limit.
+        ema_half_life: Images in which the generator's average forgets half of its past; None: no
+            average.
 
     Example:
         >>> from functools import partial
@@ -64,6 +66,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         objective: Callable[[ElboTerms], Tensor] | None = None,
         scaler: Scaler | None = None,
         clip: float | None = None,
+        ema_half_life: float | None = None,
     ) -> None:
         arguments = locals()
         super().__init__(
@@ -72,13 +75,17 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
             generator=generator,
             prior=prior,
             scaler=scaler,
+            ema_half_life=ema_half_life,
         )
         self.remember(arguments)
-        head = build(posterior)(latent_dim=latent_dim)
-        self.encoder = nn.Sequential(build(trunk)(shape=self.shape, features=head.features), head)
-        self.likelihood = build(likelihood)()
-        self.objective = NegativeELBO() if objective is None else build(objective)
-        self.optimizer = build(optimizer)
+        head = build(posterior, "model.posterior")(latent_dim=latent_dim)
+        made = build(trunk, "model.trunk")(shape=self.shape, features=head.features)
+        self.encoder = nn.Sequential(made, head)
+        self.likelihood = build(likelihood, "model.likelihood")()
+        self.objective = (
+            NegativeELBO() if objective is None else build(objective, "model.objective")
+        )
+        self.optimizer = build(optimizer, "model.optimizer")
         self.clip = clip
 
     def phases(self) -> list[Phase]:
@@ -92,7 +99,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
 
     def _terms(self, x: Tensor, pixels: Tensor) -> ElboTerms:
         return elbo_terms(
-            pixels, self.posterior(x), self.prior(), lambda z: self.likelihood(self.generator(z))
+            pixels, self.posterior(x), self.prior(), lambda z: self.likelihood(self.activation(z))
         )
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,15 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gen_models.networks.layers import Crop, PadToEven, Shape, dense, normalisation, pyramid
+from gen_models.networks.layers import (
+    Crop,
+    PadToEven,
+    Shape,
+    at_least_one,
+    dense,
+    normalisation,
+    pyramid,
+)
 
 
 class ConvGenerator(nn.Module):
@@ -36,6 +44,7 @@ class ConvGenerator(nn.Module):
         norm: str | None = "batch",
     ) -> None:
         super().__init__()
+        at_least_one("width", width)
         *targets, (height, base) = pyramid(shape, stages)
         channels = [width * 2**i for i in reversed(range(max(1, len(targets))))]
         self.dense = dense([latent_dim, *hidden], nn.ReLU)
@@ -83,6 +92,7 @@ class ConvTrunk(nn.Module):
     ) -> None:
         super().__init__()
         *halved, (height, base) = pyramid(shape, stages)
+        at_least_one("width", width)
         channels = [shape[0], *(width * 2**i for i in range(len(halved)))]
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(pairwise(channels)):

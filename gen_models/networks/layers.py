@@ -36,6 +36,17 @@ def normalisation(kind: str | None, channels: int) -> nn.Module:
     return NORMS[kind](channels)
 
 
+def at_least_one(name: str, value: int) -> int:
+    """The value.
+
+    Raises:
+        UsageError: If it is below 1.
+    """
+    if value < 1:
+        raise UsageError(f"{name} must be 1 or more, not {value}")
+    return value
+
+
 def pyramid(shape: Shape, stages: int | None, smallest: int = 4) -> list[tuple[int, int]]:
     """Sizes (H, W) from the image down to the grid where a network starts, halved and rounded up.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gen_models.networks.layers import Crop, PadToEven, Shape, normalisation, pyramid
+from gen_models.networks.layers import Crop, PadToEven, Shape, at_least_one, normalisation, pyramid
 
 
 class ResidualBlock(nn.Module):
@@ -64,6 +64,7 @@ class ResNetGenerator(nn.Module):
         self, latent_dim: int, shape: Shape, width: int = 64, norm: str | None = "batch"
     ) -> None:
         super().__init__()
+        at_least_one("width", width)
         *targets, (height, base) = pyramid(shape, None)
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, width * height * base),
@@ -93,6 +94,7 @@ class ResNetTrunk(nn.Module):
         self, shape: Shape, features: int, width: int = 64, norm: str | None = None
     ) -> None:
         super().__init__()
+        at_least_one("width", width)
         *halved, (height, base) = pyramid(shape, None)
         layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 3, padding=1)]
         for _ in halved:

@@ -32,7 +32,8 @@ class SweepReport(Callback):
         print(compare(folder))
 
     def _at_exit(self) -> None:
-        if self._folder:
+        # A sweep whose very first configuration was wrong has no folder, and nothing to compare.
+        if self._folder and self._folder.exists():
             print(compare(self._folder))
 
     def _forget(self) -> None:

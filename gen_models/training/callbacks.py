@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
 
 
@@ -31,6 +34,14 @@ class ImageBudget(pl.Callback):
 
     def __init__(self, images: int) -> None:
         self.images = images
+
+    def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Refuse to go on from a checkpoint that has spent the budget."""
+        if module.images_seen >= self.images:
+            raise UsageError(
+                f"the checkpoint has seen {module.images_seen} images of max_images={self.images}: "
+                "give a larger max_images, or train=false to evaluate it"
+            )
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: GenerativeModule, *_: Any) -> None:
         """Stop where the budget is spent."""
@@ -52,8 +63,15 @@ class Selection(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Score and make the number known to Lightning and to the module's loggers."""
-        if not trainer.sanity_checking and module.diverged is None:
-            trainer.callback_metrics[self.name] = torch.tensor(self.score(module))
+        if trainer.sanity_checking:
+            return
+        score = math.inf
+        try:
+            score = self.score(module) if module.diverged is None else math.inf
+        except UsageError as error:
+            module.diverged = f"{error} (at {module.images_seen} images)"
+            trainer.should_stop = True
+        trainer.callback_metrics[self.name] = torch.tensor(score)
 
 
 class SampleGrid(pl.Callback):
@@ -101,11 +119,11 @@ class ImageProgress(pl.callbacks.ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Open the bar."""
         self._last = time.monotonic()
-        if not (sys.stderr.isatty() or sys.stdout.isatty()):
+        if not sys.stderr.isatty():
             return
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn()
         left = TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}")
-        self._bar = Progress(*columns, *left)
+        self._bar = Progress(*columns, *left, console=Console(stderr=True))
         self._bar.add_task("", total=self.images, completed=module.images_seen, losses="")
         self._bar.start()
 

@@ -157,6 +157,89 @@ def test_inversion_reaches_least_squares_and_finds_the_decoders_own_images():
     assert squares.value == pytest.approx((real @ model.weight).square().mean().item(), rel=1e-2)
 
 
+def test_directions_floors_and_ceilings_are_the_right_way_round():
+    class All(Linear):
+        def sample(self, count, generator=None):
+            return self.decode(self.sample_prior(count, generator)).sigmoid()
+
+    values = evaluate(evidence(All()), ALL)
+    better = {value.name.split("_test")[0]: value.better for value in values}
+    assert better == {
+        "fid_digits64_1000": "lower",
+        "class_kl_nats_digits64_1000": "lower",
+        "reconstruction_mse": "lower",
+        "reconstruction_psnr": "higher",
+        "inversion_mse": "lower",
+        "inversion_psnr": "higher",
+        "inversion_latent_square": None,
+        "elbo_nats": "higher",
+        "distortion_nats": "lower",
+        "rate_nats": None,
+    }
+    for value in values:
+        if value.floor is not None:
+            assert value.floor.value < value.ceiling.value
+        if value.low is not None:
+            assert value.low <= value.value <= value.high
+            assert value.low < value.high
+
+
+def test_intervals_of_means_are_1_96_standard_errors():
+    _, test = digits()
+    total = (test.images.double() / 255).sum((1, 2, 3))
+    value = by_name(evaluate(evidence(Linear()), [EvidenceLowerBound()]))["rate_nats_test"]
+    half = 1.96 * total.std().item() / 360**0.5
+    assert value.high - value.value == pytest.approx(half, rel=1e-4)
+    assert value.value - value.low == pytest.approx(half, rel=1e-4)
+
+
+def test_the_ceiling_of_reconstruction_is_the_mean_of_the_training_images():
+    train, test = digits()
+    mean = (train.images.double() / 255).mean(0)
+    error = ((test.images.double() / 255 - mean) ** 2).mean().item()
+    value = evaluate(evidence(Linear()), [Reconstruction()])[0]
+    assert value.ceiling.value == pytest.approx(error, rel=1e-5)
+
+
+def test_inversion_keeps_the_best_of_its_restarts():
+    class Trap(Linear):
+        """Half of the starting points lie where nothing can be learned."""
+
+        def decode(self, z):
+            stuck = (z[:, :1] > 0).float()
+            return super().decode(z * (1 - stuck)) + 5 * stuck[:, :, None, None]
+
+        def sample_prior(self, count, generator=None):
+            z = torch.randn(count, 4, generator=generator) - 2
+            z[::2, 0] = 3.0
+            return z
+
+    _, test = digits()
+    from gen_models.evaluation.inversion import invert
+
+    pixels = test.images[:3].float() / 255
+    found, _ = invert(Trap(), pixels, 5, 2, 0.01)
+    assert ((found - pixels) ** 2).mean((1, 2, 3)).max() < 5
+
+
+def test_an_interval_of_classes_has_width_even_for_a_collapsed_model():
+    train, _ = digits()
+    three = train.images[train.labels == 3][:1].repeat(50, 1, 1, 1)
+    value = evaluate(evidence(Resampler(three)), [ClassDivergence()])[0]
+    assert value.low < value.value - 0.001
+    assert value.low <= value.value <= value.high
+
+
+def test_what_cannot_be_measured_costs_the_others_nothing():
+    train, test = digits()
+    only = ImageSet(test.images[:50], torch.zeros(50, dtype=torch.int64), test.classes)
+    values = evaluate(
+        evidence(Resampler(train.images), only), [ClassDivergence(), FrechetDistance()]
+    )
+    assert "no real image" in values[0].reason
+    assert values[1].value > 0
+
+
 def test_elbo_is_log_likelihood_minus_rate():
     values = by_name(evaluate(evidence(Linear()), [EvidenceLowerBound()]))
     _, test = digits()
@@ -181,13 +264,12 @@ def test_evaluation_twice_is_the_same_and_disturbs_nothing():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_samples_that_are_not_finite_are_an_error_and_never_a_number():
-    from gen_models.errors import UsageError
-
+def test_samples_that_are_not_finite_are_a_reason_and_never_a_number():
     broken = Resampler(digits()[0].images)
     broken.images[:] = float("nan")
-    with pytest.raises(UsageError, match="not finite"):
-        evaluate(evidence(broken), [FrechetDistance()])
+    value = evaluate(evidence(broken), [FrechetDistance()])[0]
+    assert value.value is None
+    assert "not finite" in value.reason
 
 
 def test_pictures_show_what_a_model_can(tmp_path):

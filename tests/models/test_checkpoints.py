@@ -39,6 +39,8 @@ def test_a_model_is_loaded_from_its_checkpoint_alone(make, trainer, images, tmp_
     loaded = type(model).load_from_checkpoint(tmp_path / "a.ckpt")
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
     assert loaded.objective == model.objective
+    assert loaded.images_seen == model.images_seen == 96
+    assert loaded.history == model.history
     assert torch.equal(loaded.scaler.deviation, model.scaler.deviation)
     draws = [m.sample(3, torch.Generator().manual_seed(0)) for m in (model, loaded)]
     torch.testing.assert_close(*draws)

@@ -84,6 +84,20 @@ def test_a_discriminators_turn_leaves_the_generator_where_it_was(gan, trainer, i
     assert not all(torch.equal(critic[k], v) for k, v in gan.discriminator.named_parameters())
 
 
+def test_the_discriminator_sees_real_and_fake_images_on_one_scale():
+    from gen_models.data.ranges import Scaler
+
+    seen = []
+    gan = GAN(**parts(), scaler=Scaler([0.2], [0.1]))
+    gan.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    gan.discriminator_loss(gan.scaler(torch.rand(4, *SHAPE)))
+    gan.generator_loss(torch.rand(4, *SHAPE))
+    for x in seen:
+        pixels = gan.scaler.inverse(x)
+        assert -1e-5 <= pixels.min() <= pixels.max() <= 1 + 1e-5
+    assert seen[1].min() < -0.5 or seen[1].max() > 1.5
+
+
 def test_clipping_bounds_the_step(trainer, images):
     torch.manual_seed(0)
     sgd = partial(torch.optim.SGD, lr=1.0)
