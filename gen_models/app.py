@@ -94,12 +94,7 @@ class Run:
         }
         if options["split"] not in ("test", "validation"):
             raise UsageError(f"evaluation.split={options['split']}: choices are test, validation")
-        self.samples = options["samples"]
-        if self.samples is None:
-            self.samples = min(10_000, len(self.data.train))
-        for key, value in {"samples": self.samples, "seed": options["seed"]}.items():
-            if not isinstance(value, int) or value < (2 if key == "samples" else 0):
-                raise UsageError(f"evaluation.{key}={value} must be a number, 2 samples or more")
+        self.samples = sample_count(options, len(self.data.train))
         try:
             self.model.configure_optimizers()
         except (TypeError, ValueError) as error:
@@ -242,3 +237,15 @@ class Run:
         report = write_report(self.folder)
         print_table(record, report=report)
         return report
+
+
+def sample_count(options: dict[str, Any], training_images: int) -> int:
+    """How many images evaluation draws: as many as were trained on, at most 10,000, by default."""
+    samples, seed = options["samples"], options["seed"]
+    if samples is None:
+        samples = min(10_000, training_images)
+    if not isinstance(samples, int) or samples < 2:
+        raise UsageError(f"evaluation.samples={samples} must be a number of 2 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"evaluation.seed={seed} must be a number of 0 or more")
+    return samples
