@@ -13,14 +13,13 @@ from safetensors.torch import save_file
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
-from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.frechet import Moments, frechet_distance
 from gen_models.evaluation.pictures import gallery, sample_grid
 from gen_models.evaluation.reconstructions import Inversion
-from gen_models.fitting import make_trainer, read_checkpoint
+from gen_models.fitting import check_images, make_trainer, read_checkpoint
 from gen_models.folders import claim, write_status
 from gen_models.models import GenerativeModule
 from gen_models.provenance import make_record
@@ -141,9 +140,7 @@ class Run:
 
     def fit(self) -> Interruption:
         """Train to the budget."""
-        for images in (self.data.train.images, self.data.validation.images, self.data.test.images):
-            for part in images.split(1000):
-                self.model.check(self.data.scaler(to_pixels(part)))
+        check_images(self.model, self.data)
         with gentle_stop(self.trainer) as interruption:
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
         # The validation that ends training has saved, where resuming is exact; behind `fit`,

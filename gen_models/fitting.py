@@ -14,6 +14,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gen_models.config import RunConfig
+from gen_models.data import ImageDataModule
+from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build
@@ -95,3 +97,14 @@ def read_checkpoint(path: str) -> dict[str, Any]:
             f"ckpt_path={path}: no checkpoint of gen_models (it has no {missing.pop()})"
         )
     return checkpoint
+
+
+def check_images(model: GenerativeModule, data: ImageDataModule) -> None:
+    """Let the model refuse images of any split before training starts.
+
+    Raises:
+        UsageError: If it does.
+    """
+    for split in (data.train, data.validation, data.test):
+        for part in split.images.split(1000):
+            model.check(data.scaler(to_pixels(part)))
