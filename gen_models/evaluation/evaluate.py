@@ -28,13 +28,14 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
         The values; where one does not apply, its `reason` says why.
     """
     values: list[Value] = []
-    with undisturbed(evidence.model, evidence.seed):
-        for measurement in measurements:
-            reason = measurement.missing(evidence)
-            if reason is None:
-                values += measured(measurement, evidence)
-            else:
-                values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
+    for measurement in measurements:
+        reason = measurement.missing(evidence)
+        if reason is not None:
+            values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
+            continue
+        # Each from the seed: what a measurement says does not depend on those before it.
+        with undisturbed(evidence.model, evidence.seed):
+            values += measured(measurement, evidence)
     return values
 
 

@@ -264,6 +264,21 @@ def test_evaluation_twice_is_the_same_and_disturbs_nothing():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
+def test_what_a_measurement_says_does_not_depend_on_those_before_it():
+    class Noisy(Linear):
+        def elbo_terms(self, pixels):
+            total = pixels.sum((1, 2, 3)) + torch.randn(len(pixels))
+            return ElboTerms(-2 * total, total)
+
+    class All(Noisy):
+        def sample(self, count, generator=None):
+            return self.decode(self.sample_prior(count, generator)).sigmoid()
+
+    alone = evaluate(evidence(All()), [EvidenceLowerBound()])
+    among = evaluate(evidence(All()), [ClassDivergence(), EvidenceLowerBound()])
+    assert among[1:] == alone
+
+
 def test_samples_that_are_not_finite_are_a_reason_and_never_a_number():
     broken = Resampler(digits()[0].images)
     broken.images[:] = float("nan")
