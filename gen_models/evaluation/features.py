@@ -174,35 +174,41 @@ class Inception(Extractor):
         download: Whether torch-fidelity may fetch them; nothing is fetched otherwise.
 
     Raises:
-        UsageError: If torch-fidelity or the weights are missing; says how to get them.
+        UsageError: If torch-fidelity or the weights are missing, or the file is another one.
     """
 
     FILE = "pt_inception-2015-12-05-6726825d.pth"
+    HASH = "6726825d"
 
     def __init__(
         self, shape: Shape, data: str, weights: str | None = None, download: bool = False
     ) -> None:
         super().__init__()
         try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+            import torch_fidelity.feature_extractor_inceptionv3 as reference
         except ImportError:
             raise UsageError(
                 "evaluation/features=inception needs torch-fidelity: "
                 "pip install 'gen_models[inception]'"
             ) from None
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / self.FILE
-        path = Path(weights) if weights else cached
-        if not path.exists() and not download:
+        if shape[0] not in (1, 3):
+            raise UsageError(f"Inception sees images of 1 or 3 channels, not {shape[0]}")
+        path = Path(weights or Path(torch.hub.get_dir()) / "checkpoints" / self.FILE)
+        if not path.is_file() and weights is None and download:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(reference.URL_INCEPTION_V3, str(path), self.HASH)
+        if not path.is_file():
             raise UsageError(
                 f"Inception's weights are not at {path}: give evaluation.features.weights=FILE, "
                 "or allow the download with evaluation.features.download=true"
             )
-        self.network: Any = FeatureExtractorInceptionV3(
-            "inception-v3-compat",
-            ["2048", "logits_unbiased"],
-            feature_extractor_weights_path=str(path) if path.exists() else None,
+        # Looked at before it is read, because torch-fidelity would run whatever a pickle holds.
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if not digest.startswith(self.HASH):
+            raise UsageError(f"{path} does not hold the weights of the original FID ({self.FILE})")
+        self.network: Any = reference.FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
         )
-        digest = hashlib.sha256((path if path.exists() else cached).read_bytes()).hexdigest()
         self.name = "inception2048"
         self.identity = f"{self.name}@{digest[:8]}"
         self.requires_grad_(False).eval()

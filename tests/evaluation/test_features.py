@@ -1,5 +1,6 @@
 """Extractors: frozen, hashed, and right about the images they were made for."""
 
+import hashlib
 import shutil
 
 import pytest
@@ -69,3 +70,31 @@ def test_inception_says_how_to_get_its_weights(tmp_path):
     with pytest.raises(UsageError, match=r"evaluation\.features\.weights=FILE") as error:
         Inception((3, 32, 32), "cifar10", weights=str(tmp_path / "none.pth"))
     assert "\n" not in str(error.value)
+
+
+def test_inception_refuses_a_file_that_it_does_not_know_before_reading_it(tmp_path):
+    """A pickle may hold anything; torch-fidelity would run it."""
+    payload = tmp_path / "weights.pth"
+    torch.save({"anything": torch.ones(1)}, payload)
+    with pytest.raises(UsageError, match="does not hold the weights"):
+        Inception((3, 32, 32), "cifar10", weights=str(payload))
+    with pytest.raises(UsageError, match="1 or 3 channels"):
+        Inception((4, 32, 32), "folder", weights=str(payload))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_inception_sees_grey_and_colour_images(tmp_path, monkeypatch):
+    """With random weights: the published ones cannot be shipped."""
+    import torch_fidelity.feature_extractor_inceptionv3 as reference
+
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"weights")
+    monkeypatch.setattr(Inception, "HASH", hashlib.sha256(b"weights").hexdigest()[:8])
+    monkeypatch.setattr(torch, "load", lambda *arguments, **options: {})
+    monkeypatch.setattr(
+        reference.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None
+    )
+    for channels in (1, 3):
+        extractor = Inception((channels, 20, 36), "folder", weights=str(path))
+        assert extractor(torch.rand(2, channels, 20, 36)).features.shape == (2, 2048)
+    assert extractor.name == "inception2048"
