@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "evaluation": {"capabilities", "modes", "data.ranges", "information", "records"} | LEAVES,
     "evaluation.train_classifier": {"data", "evaluation"},
     "reporting": {"records"} | LEAVES,
+    "report": {"reporting"},
 }
 TOP = {"app", "fitting", "provenance", "folders", "__init__"}
 
