@@ -45,11 +45,17 @@ def measured(measurement: Measurement, evidence: Evidence) -> list[Value]:
         values = measurement.measure(evidence)
     except UsageError as error:
         return [replace(v, reason=str(error)) for v in measurement.blanks(evidence)]
-    lost = {"value": None, "low": None, "high": None, "interval": None, "reason": "not finite"}
-    return [
-        v if v.value is not None and math.isfinite(v.value) else replace(v, **lost)  # type: ignore[arg-type]
-        for v in values
-    ]
+    return [v if finite(v) else lost(v) for v in values]
+
+
+def finite(value: Value) -> bool:
+    """Whether the number and its interval can stand in a record."""
+    return all(math.isfinite(x) for x in (value.value, value.low, value.high) if x is not None)
+
+
+def lost(value: Value) -> Value:
+    """The row without its number."""
+    return replace(value, value=None, low=None, high=None, interval=None, reason="not finite")
 
 
 @contextmanager

@@ -230,6 +230,19 @@ def test_an_interval_of_classes_has_width_even_for_a_collapsed_model():
     assert value.low <= value.value <= value.high
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_a_reason(broken):
+    class Broken(Linear):
+        def elbo_terms(self, pixels):
+            terms = super().elbo_terms(pixels)
+            terms.rate[0] = broken
+            return terms
+
+    values = by_name(evaluate(evidence(Broken()), [EvidenceLowerBound()]))
+    assert values["rate_nats_test"].reason == values["elbo_nats_test"].reason == "not finite"
+    assert values["distortion_nats_test"].value is not None
+
+
 def test_what_cannot_be_measured_costs_the_others_nothing():
     train, test = digits()
     only = ImageSet(test.images[:50], torch.zeros(50, dtype=torch.int64), test.classes)
