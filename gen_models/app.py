@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,9 @@ from safetensors.torch import save_file
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
 from gen_models.errors import UsageError
-from gen_models.evaluation.evaluate import evaluate
-from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.frechet import Moments, frechet_distance
-from gen_models.evaluation.pictures import gallery, sample_grid
-from gen_models.evaluation.reconstructions import Inversion
 from gen_models.fitting import check_images, make_trainer, read_checkpoint
 from gen_models.folders import claim, write_status
+from gen_models.harness import Harness
 from gen_models.models import GenerativeModule
 from gen_models.provenance import make_record
 from gen_models.recipes import build, describe, trust
@@ -79,27 +74,21 @@ class Run:
         self.data.prepare_data()
         self.data.setup("fit")
         shape, scaler = self.data.shape, self.data.scaler
-        options = config.evaluation
-        self.extractor = build(
-            options["features"], "evaluation.features", shape=shape, data=self.data.name
-        )
+        self.harness = Harness(config.evaluation, self.data)
         # Seeded behind all else that is built: no choice of data or metric moves the model.
         pl.seed_everything(config.seed, workers=True, verbose=False)
         self.model: GenerativeModule = build(config.model, "model", shape=shape, scaler=scaler)
-        self.measurements = {
-            key: build(recipe, f"evaluation.measurements.{key}")
-            for key, recipe in options["measurements"].items()
-            if recipe is not None
-        }
-        if options["split"] not in ("test", "validation"):
-            raise UsageError(f"evaluation.split={options['split']}: choices are test, validation")
-        self.samples = sample_count(options, len(self.data.train))
         try:
             self.model.configure_optimizers()
         except (TypeError, ValueError) as error:
             raise UsageError(f"model.optimizer: {error}") from error
         self.trainer = make_trainer(
-            config, folder, self.data.batch_size, self.score_name, self.score(), self.draw
+            config,
+            folder,
+            self.data.batch_size,
+            self.harness.score_name,
+            self.harness.score(),
+            self.harness.draw,
         )
         self.device = self.trainer.strategy.root_device
         self.signal: int | None = None
@@ -123,7 +112,7 @@ class Run:
             status, reason = "diverged", fault
         elif self.config.evaluate:
             try:
-                values, pictures = self.evaluate()
+                values, pictures = self.harness.evaluate(self.model, self.folder)
             except KeyboardInterrupt:
                 interruption.signal = signal.SIGINT
                 status, reason = "interrupted", "Ctrl-C in evaluation; train=false evaluates again"
@@ -151,40 +140,6 @@ class Run:
         self.model.to(self.device)  # Lightning leaves it on the CPU
         return interruption
 
-    def evidence(self, split: str, samples: int) -> Evidence:
-        """What measurements on a split read."""
-        return Evidence(
-            model=self.model,
-            train=self.data.train,
-            real=getattr(self.data, split),
-            split=split,
-            extractor=self.extractor.to(self.device),
-            samples=samples,
-            seed=self.config.evaluation["seed"],
-            device=self.device,
-        )
-
-    @property
-    def score_name(self) -> str:
-        """The score that the best checkpoint is chosen by: on validation images, never on test."""
-        return f"fid_{self.extractor.name}_{min(2000, self.samples)}_validation"
-
-    def score(self) -> Callable[[GenerativeModule], float]:
-        """A Frechet distance to the validation images, which are looked at once."""
-        real: list[Moments] = []
-
-        def measure(model: GenerativeModule) -> float:
-            evidence = self.evidence("validation", min(2000, self.samples))
-            if not real:
-                real.append(Moments.of(evidence.real_features.features))
-            return frechet_distance(real[0], Moments.of(evidence.fake_features.features))
-
-        return measure
-
-    def draw(self, model: GenerativeModule, path: Path) -> None:
-        """Write a grid of samples at fixed latents."""
-        sample_grid(model, self.device, self.config.evaluation["seed"]).save(path)
-
     def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""
         only_training = {"optimizer", "objective", "clip", "n_critic"}
@@ -194,19 +149,6 @@ class Run:
             self.data.load_state_dict(splits)
         self.model.load_state_dict(checkpoint["state_dict"])
         self.model.to(self.device)
-
-    def evaluate(self) -> tuple[list[Value], list[Picture]]:
-        """The values, and the pictures written into the run folder."""
-        evidence = self.evidence(self.config.evaluation["split"], self.samples)
-        values = evaluate(evidence, list(self.measurements.values()))
-        search = [m for m in self.measurements.values() if isinstance(m, Inversion)]
-        (self.folder / "pictures").mkdir(exist_ok=True)
-        pictures = []
-        for grid in gallery(evidence, search[0] if search else None):
-            file = f"pictures/{grid.name}.png"
-            grid.save(self.folder / file)
-            pictures.append(Picture(grid.name, grid.title, file, grid.caption))
-        return values, pictures
 
     def report(
         self,
@@ -234,15 +176,3 @@ class Run:
         report = write_report(self.folder)
         print_table(record, report=report)
         return report
-
-
-def sample_count(options: dict[str, Any], training_images: int) -> int:
-    """How many images evaluation draws: as many as were trained on, at most 10,000, by default."""
-    samples, seed = options["samples"], options["seed"]
-    if samples is None:
-        samples = min(10_000, training_images)
-    if not isinstance(samples, int) or samples < 2:
-        raise UsageError(f"evaluation.samples={samples} must be a number of 2 or more")
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"evaluation.seed={seed} must be a number of 0 or more")
-    return samples

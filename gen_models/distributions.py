@@ -87,7 +87,7 @@ class StandardNormal(nn.Module):
 class DiagonalGaussian(nn.Module):
     r"""Head of q(z | x) = N(mu, diag(sigma^2)), so that $z = \mu + \sigma\epsilon$.
 
-    Kingma & Welling (2014), section 3.     sigma = softplus(s) + 1e-4 grows linearly in s and
+    Kingma & Welling (2014), section 3. sigma = softplus(s) + 1e-4 grows linearly in s and
     cannot reach 0, which exp(s) does in float32.
 
     Args:

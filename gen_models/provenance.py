@@ -41,7 +41,7 @@ def make_record(
         model=name,
         data=data.name,
         seed=config["seed"],
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=now(),
         command=command,
         config=config,
         commit=commit(),
@@ -55,7 +55,20 @@ def make_record(
         values=tuple(values),
         curves=tuple(curves(model.history)),
         pictures=tuple(pictures),
+        sampling=sampling(model),
     )
+
+
+def now() -> str:
+    """The time, as ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def sampling(model: GenerativeModule) -> str:
+    """How the model draws samples in evaluation, in words."""
+    averaged = getattr(model, "average", None) is not None
+    weights = "averaged over training" if averaged else "as training left them"
+    return f"evaluation mode, weights of the generator {weights}"
 
 
 def parameters(model: torch.nn.Module) -> dict[str, int]:

@@ -19,6 +19,14 @@ def _seeded():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory):
+    """One feature store for all tests, and none of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEN_MODELS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _no_address():
     """Lightning looks for a cluster in the environment; tests have none."""
     os.environ.setdefault("MPLBACKEND", "Agg")

@@ -28,12 +28,21 @@ MAY_IMPORT = {
     "models": {"capabilities", "objectives", "distributions", "modes", "recipes", "data.ranges"}
     | LEAVES,
     "training": {"models.base"} | LEAVES,
-    "evaluation": {"capabilities", "modes", "data.ranges", "information", "records"} | LEAVES,
+    "evaluation": {
+        "capabilities",
+        "modes",
+        "data.ranges",
+        "distributions",
+        "information",
+        "records",
+    }
+    | LEAVES,
     "evaluation.train_classifier": {"data", "evaluation"},
     "reporting": {"records"} | LEAVES,
     "report": {"reporting"},
+    "measure": {"data", "evaluation", "folders", "provenance", "records", "reporting"} | LEAVES,
 }
-TOP = {"app", "fitting", "provenance", "folders", "__init__"}
+TOP = {"app", "harness", "fitting", "provenance", "folders", "__init__"}
 
 
 def name_of(path):

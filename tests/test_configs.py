@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -61,10 +62,22 @@ def test_every_other_file_composes(group):
         assert composed(f"{group}={name}")
 
 
-@pytest.mark.parametrize("name", ["auto", "classifier", "random"])
-def test_every_extractor_builds(name):
-    recipe = composed(f"evaluation/features={name}")["evaluation"]["features"]
-    assert build(recipe, "features", shape=(1, 16, 16), data="digits").name
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("auto", ["digits64", "random128"]),
+        ("classifier", ["digits64"]),
+        ("[components,random]", ["pca64", "random128"]),
+    ],
+)
+def test_extractors_are_chosen_by_name_one_or_several(choice, names):
+    recipes = composed(f"evaluation/features={choice}")["evaluation"]["features"]
+    train = torch.zeros(3, 1, 16, 16, dtype=torch.uint8)
+    made = [
+        build(recipe, "features", shape=(1, 16, 16), data="digits", train=train)
+        for recipe in recipes.values()
+    ]
+    assert [extractor.name for extractor in made] == names
 
 
 def test_vae_and_gan_share_the_generator_parameter_for_parameter():

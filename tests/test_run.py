@@ -150,7 +150,7 @@ def test_training_goes_on_from_a_checkpoint_to_a_larger_budget(finished, tmp_pat
         (["data.batch_size=0"], "data.batch_size=0 must be at least 1"),
         (["data.scaling=log"], "unit, symmetric, standard"),
         (["data.batch_size=5000"], "batch_size"),
-        (["evaluation/features=inception"], "evaluation.features.weights"),
+        (["evaluation/features=inception"], "evaluation.features.inception.weights"),
         (["+model.latent_dmi=3"], "did you mean latent_dim"),
         (["+trainer.max_epoch=3"], "did you mean max_epochs"),
     ],

@@ -1,32 +1,69 @@
 """The evaluation harness: images to features to numbers, for any model with the capabilities."""
 
-from gen_models.evaluation.distances import ClassDivergence, FrechetDistance
+from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.features import (
-    Extractor,
-    Features,
-    Inception,
+from gen_models.evaluation.extractors import (
+    Network,
+    PixelComponents,
     RandomConvolutions,
-    ShippedClassifier,
     default_extractor,
+    second_extractor,
 )
-from gen_models.evaluation.measurement import Measurement
-from gen_models.evaluation.reconstructions import EvidenceLowerBound, Inversion, Reconstruction
+from gen_models.evaluation.extractors.classifiers import ShippedClassifier
+from gen_models.evaluation.extractors.features import Extractor, Features
+from gen_models.evaluation.extractors.inception import Inception
+from gen_models.evaluation.measurements.coverage import (
+    Classes,
+    Neighbourhoods,
+    PrecisionRecallCurve,
+)
+from gen_models.evaluation.measurements.distances import (
+    FeatureDivergence,
+    FrechetDistance,
+    KernelDistance,
+)
+from gen_models.evaluation.measurements.instrument import Instrument, Row
+from gen_models.evaluation.measurements.latent_space import PathLength
+from gen_models.evaluation.measurements.measurement import Measurement
+from gen_models.evaluation.measurements.originality import Copies, Memorisation
+from gen_models.evaluation.measurements.rate_distortion import ProbeTerms
+from gen_models.evaluation.measurements.reconstructions import (
+    EvidenceLowerBound,
+    Inversion,
+    Reconstruction,
+)
+from gen_models.evaluation.probe import Probe, ProbeEncoder
 
 __all__ = [
-    "ClassDivergence",
+    "Classes",
+    "Comparison",
+    "Copies",
     "Evidence",
     "EvidenceLowerBound",
     "Extractor",
+    "FeatureDivergence",
     "Features",
     "FrechetDistance",
     "Inception",
+    "Instrument",
     "Inversion",
+    "KernelDistance",
     "Measurement",
+    "Memorisation",
+    "Neighbourhoods",
+    "Network",
+    "PathLength",
+    "PixelComponents",
+    "PrecisionRecallCurve",
+    "Probe",
+    "ProbeEncoder",
+    "ProbeTerms",
     "RandomConvolutions",
     "Reconstruction",
+    "Row",
     "ShippedClassifier",
     "default_extractor",
     "evaluate",
+    "second_extractor",
 ]

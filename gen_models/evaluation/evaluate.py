@@ -12,7 +12,7 @@ import torch
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.measurement import Measurement
+from gen_models.evaluation.measurements.measurement import Measurement
 from gen_models.modes import evaluating
 from gen_models.records import Value
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from gen_models.data.ranges import to_bytes, to_pixels
 from gen_models.errors import UsageError
-from gen_models.evaluation.features import Extractor, Features
+from gen_models.evaluation.comparison import Comparison
+from gen_models.evaluation.contract import as_bytes
+from gen_models.evaluation.extractors.features import (
+    Extractor,
+    Features,
+    extract,
+    full_precision,
+    gather,
+)
+from gen_models.evaluation.store import FeatureStore
 
 
 class Images(Protocol):
@@ -29,31 +38,51 @@ class Images(Protocol):
         ...
 
 
+class Drawn(NamedTuple):
+    """Samples of a model.
+
+    Attributes:
+        images: Bytes (samples, C, H, W).
+        clamped: Values that lay outside [0, 1].
+        features: By extractor, in the order of the evidence.
+    """
+
+    images: Tensor
+    clamped: int
+    features: tuple[Features, ...]
+
+
 @dataclass
 class Evidence:
     """A model, the data it is measured on, and what has been made of both so far.
 
     Attributes:
         model: A bare model (no wrapper), in evaluation mode.
-        train: Training images, for floors and ceilings.
+        train: Training images.
+        validation: Held-out training images: real, and never trained on.
         real: The images of the split that is measured on.
         split: Name of that split, which enters the names of values.
-        extractor: Gives features; on the same device.
+        extractors: Give features, on the same device; the first is the one to select by.
         samples: Images to draw from the model.
         seed: Of everything that is drawn here.
         device: Where the model is.
         batch: Images at a time.
+        store: Where features of real images are kept.
+        probe: How to train an encoder for any decoder, or None.
     """
 
     model: Any
     train: Images
+    validation: Images
     real: Images
     split: str
-    extractor: Extractor
+    extractors: tuple[Extractor, ...]
     samples: int
     seed: int
     device: torch.device
-    batch: int = 250
+    batch: int = 256
+    store: FeatureStore = field(default_factory=lambda: FeatureStore(None))
+    probe: Any = None
 
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, always the same: the order of measurements is free."""
@@ -69,48 +98,48 @@ class Evidence:
         """Values (N, ...) of a function of pixels, for all images, on the CPU in float64."""
         return torch.cat([function(p).cpu().double() for p in self.batches(images)])
 
-    @torch.no_grad()
-    def features(self, images: Tensor) -> Features:
-        """Features of bytes (N, C, H, W)."""
-        parts = [self.extractor(pixels) for pixels in self.batches(images)]
-        logits = [p.logits for p in parts if p.logits is not None]
-        return Features(
-            torch.cat([p.features for p in parts]), torch.cat(logits) if logits else None
-        )
-
     @cached_property
-    def fake(self) -> Tensor:
-        """Bytes (samples, C, H, W) drawn from the model.
+    def drawn(self) -> Drawn:
+        """Samples and their features, in one pass: pixels live for one batch only.
 
         Raises:
-            UsageError: If a sample is not finite; it has no byte.
+            UsageError: If a sample is no image, or not finite.
         """
-        pixels = self.model.sample(self.samples, self.generator())
-        if not pixels.isfinite().all():
-            raise UsageError("the model's samples are not finite: it has diverged")
-        return to_bytes(pixels)
+        generator, images, clamped = self.generator(), [], 0
+        features: list[list[Features]] = [[] for _ in self.extractors]
+        for first in range(0, self.samples, self.batch):
+            count = min(self.batch, self.samples - first)
+            taken = as_bytes(self.model.sample(count, generator), first)
+            clamped += taken.clamped
+            images.append(taken.images.cpu())
+            with full_precision():
+                pixels = to_pixels(taken.images.to(self.device))
+                for extractor, parts in zip(self.extractors, features, strict=True):
+                    parts.append(extractor(pixels))
+        return Drawn(torch.cat(images), clamped, tuple(gather(parts) for parts in features))
 
     @cached_property
-    def fake_features(self) -> Features:
-        """Features of the samples."""
-        return self.features(self.fake)
+    def views(self) -> tuple[View, ...]:
+        """The samples and the real images, as each extractor sees them."""
+        return tuple(View(self, index) for index in range(len(self.extractors)))
+
+    @property
+    def encoder(self) -> Any:
+        """An encoder trained for the model's frozen decoder, the same way for every model.
+
+        Raises:
+            UsageError: If training it has failed; it is tried once.
+        """
+        if isinstance(self._encoder, UsageError):
+            raise self._encoder
+        return self._encoder
 
     @cached_property
-    def real_features(self) -> Features:
-        """Features of the real images."""
-        return self.features(self.real.images)
-
-    @cached_property
-    def floor_features(self) -> Features:
-        """Features of training images, as many as there are samples where there are so many."""
-        return self.features(self.train.images[: self.samples])
-
-    @cached_property
-    def ceiling_features(self) -> Features:
-        """Features of uniform noise, as many as there are samples."""
-        shape = (self.samples, *self.real.images.shape[1:])
-        noise = torch.rand(shape, generator=torch.Generator().manual_seed(self.seed))
-        return self.features(to_bytes(noise))
+    def _encoder(self) -> Any:
+        try:
+            return self.probe.fit(self)
+        except UsageError as error:
+            return error
 
     @cached_property
     def mean_image(self) -> Tensor:
@@ -119,3 +148,75 @@ class Evidence:
         for pixels in self.batches(self.train.images):
             total = total + pixels.cpu().double().sum(0, keepdim=True)
         return (total / len(self.train.images)).float().to(self.device)
+
+    def stand_in(self, name: str) -> Tensor:
+        """Known images, bytes, in the place of samples: what floors and ceilings are made of.
+
+        Args:
+            name: `training`, `validation`, `noise` or `mean`; as many as there are samples, where
+                there are so many.
+        """
+        shape = (self.samples, *self.real.images.shape[1:])
+        if name == "noise":
+            generator = torch.Generator().manual_seed(self.seed)
+            return to_bytes(torch.rand(shape, generator=generator))
+        if name == "mean":
+            return to_bytes(self.mean_image.cpu()).expand(shape)
+        chosen = {"training": self.train, "validation": self.validation}[name]
+        return chosen.images[: self.samples]
+
+
+class View:
+    """The evidence as one of its extractors sees it.
+
+    Args:
+        evidence: What is seen.
+        index: The extractor's place.
+    """
+
+    def __init__(self, evidence: Evidence, index: int) -> None:
+        self.evidence = evidence
+        self.extractor = evidence.extractors[index]
+        self.index = index
+        self._known: dict[str, Comparison] = {}
+
+    def features(self, images: Tensor) -> Features:
+        """Features of real images, bytes (N, C, H, W), from the store where it has them."""
+        evidence = self.evidence
+
+        def compute() -> Features:
+            with full_precision():
+                return extract(self.extractor, images, evidence.device, evidence.batch)
+
+        made = evidence.store.features(images, self.extractor, compute)
+        return made._replace(extractor=self.extractor.identity)
+
+    @cached_property
+    def real(self) -> Features:
+        """Features of the images that are measured on."""
+        return self.features(self.evidence.real.images)
+
+    @cached_property
+    def train(self) -> Features:
+        """Features of all training images."""
+        return self.features(self.evidence.train.images)
+
+    @cached_property
+    def samples(self) -> Comparison:
+        """The model's samples beside the real images."""
+        made = self.evidence.drawn.features[self.index]
+        return self._comparison(made._replace(extractor=self.extractor.identity))
+
+    def known(self, name: str) -> Comparison:
+        """Something known beside the real images; see `Evidence.stand_in`."""
+        if name not in self._known:
+            self._known[name] = self._comparison(self._stand_in(name))
+        return self._known[name]
+
+    def _stand_in(self, name: str) -> Features:
+        if name == "training":
+            return self.train.first(self.evidence.samples)
+        return self.features(self.evidence.stand_in(name))
+
+    def _comparison(self, fake: Features) -> Comparison:
+        return Comparison(self.real, fake, lambda: self.train, self.evidence.real.labels)

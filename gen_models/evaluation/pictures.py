@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from gen_models.capabilities import Decodes, Reconstructs, Samples
-from gen_models.data.ranges import quantise
+from gen_models.data.ranges import quantise, to_pixels
+from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.reconstructions import Inversion
+from gen_models.evaluation.measurements.reconstructions import Inversion
+from gen_models.evaluation.statistics.memorisation import nearest_training
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,23 @@ def sample_grid(model: Any, device: torch.device, seed: int, count: int = 64) ->
     return Grid("samples", "Samples", caption, pixels, 8 if count <= 64 else 16)
 
 
-def pairs(name: str, title: str, how: str, above: Tensor, below: Tensor, columns: int) -> Grid:
-    """Rows of originals, each above the row of what became of them."""
+def pairs(name: str, title: str, caption: str, above: Tensor, below: Tensor, columns: int) -> Grid:
+    """Rows of images, each above the row of what belongs to them."""
     rows = zip(above.split(columns), below.split(columns), strict=True)
     pixels = torch.cat([part for pair in rows for part in pair])
-    caption = f"Odd rows: test images. Below each: {how}."
     return Grid(name, title, caption, pixels, columns)
+
+
+def neighbours(evidence: Evidence, count: int) -> Grid:
+    """Samples, each above the training image that is nearest by the first extractor."""
+    view = evidence.views[0]
+    fake = view.samples.fake.first(count).features
+    _, indices = nearest_training(train=view.train.features, fake=fake)
+    above = to_pixels(evidence.drawn.images[:count])
+    below = to_pixels(evidence.train.images[indices.cpu()].cpu())
+    by = f"the nearest training image by {view.extractor.name}"
+    caption = f"Odd rows: samples. Below each: {by}."
+    return pairs("neighbours", "Nearest training images", caption, above, below, 10)
 
 
 @torch.no_grad()
@@ -87,17 +101,20 @@ def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) ->
     model = evidence.model
     images = evidence.real.images[:count]
     grids: list[Grid] = []
+    what = f"Odd rows: {evidence.split} images. Below each:"
     if isinstance(model, Samples):
         grids.append(sample_grid(model, evidence.device, evidence.seed))
+        with undisturbed(model, evidence.seed), suppress(UsageError):  # the values say why
+            grids.append(neighbours(evidence, count))
     with undisturbed(model, evidence.seed):
         real = torch.cat(list(evidence.batches(images)))
         if isinstance(model, Reconstructs):
             made = model.reconstruct(real)
-            how = "what encoder and decoder give back"
+            how = f"{what} what encoder and decoder give back."
             grids.append(pairs("reconstructions", "Reconstructions", how, real, made, 10))
         if isinstance(model, Decodes) and inversion is not None:
             found, _ = inversion.search(evidence, images)
-            how = "the best that a search of the latent space found"
+            how = f"{what} the best that a search of the latent space found."
             grids.append(pairs("inversions", "Reconstruction by search", how, real, found, 10))
         if isinstance(model, Decodes):
             grids.append(interpolation(model, evidence))

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from gen_models.data import Digits, ImageDataModule, TorchvisionImages
 from gen_models.data.ranges import to_pixels
-from gen_models.evaluation.features import WEIGHTS, Classifier, ShippedClassifier
+from gen_models.evaluation.extractors.classifiers import WEIGHTS, Classifier, ShippedClassifier
 
 EPOCHS = {"digits": 120, "mnist": 8}
 

@@ -3,12 +3,21 @@
 from gen_models.records.files import write_whole
 from gen_models.records.record import (
     SCHEMA,
-    Anchor,
     Budget,
     Curve,
     Picture,
     Record,
-    Value,
 )
+from gen_models.records.value import ASPECTS, Anchor, Value
 
-__all__ = ["SCHEMA", "Anchor", "Budget", "Curve", "Picture", "Record", "Value", "write_whole"]
+__all__ = [
+    "ASPECTS",
+    "SCHEMA",
+    "Anchor",
+    "Budget",
+    "Curve",
+    "Picture",
+    "Record",
+    "Value",
+    "write_whole",
+]

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write text so that a reader, or a crash, meets the old file or the new one, never a part.
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a file so that a reader, or a crash, meets the old one or the new one, never a part.
 
-    The text goes to a file beside the target, is flushed to the disk and then renamed over it.
+    The content goes to a file beside the target, is flushed to the disk and then renamed over it.
 
     Args:
         path: The target; its folder is there already.
-        text: Written as UTF-8 with plain line feeds.
+        content: Text is written as UTF-8 with its line feeds as they are.
 
     Returns:
         The target.
@@ -22,8 +22,8 @@ def write_whole(path: Path, text: str) -> Path:
     # The process number keeps two writers apart; the leading dot hides the part from searches.
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with part.open("wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)

@@ -11,70 +11,13 @@ from typing import Any, Literal, Self
 from gen_models.errors import UsageError
 from gen_models.records.files import write_whole
 from gen_models.records.schema import parse
+from gen_models.records.value import Value
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the record's form; a field more, less or renamed is another version."""
 
-
-@dataclass(frozen=True)
-class Anchor:
-    """The same measurement on something known: real data (floor) or a trivial model (ceiling)."""
-
-    value: float
-    of: str
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured number, or the reason why there is none.
-
-    Attributes:
-        name: Carries protocol and unit (`fid_digits64_1000_test`); runs are joined by it alone.
-        title: What people call it.
-        value: In `unit`; None exactly where `reason` says why.
-        unit: The unit in words.
-        low: Lower end of the interval, in `unit`.
-        high: Upper end of the interval, in `unit`.
-        interval: Which interval it is: "95 %, bootstrap over samples".
-        count: Samples that went into it.
-        protocol: How it was measured, in one sentence.
-        better: Which direction is better; None where neither is.
-        floor: The measurement on real data.
-        ceiling: The measurement on a trivial model.
-        reason: Why there is no value: "GAN has no encoder".
-
-    Raises:
-        UsageError: If value and reason, or the parts of the interval, contradict each other.
-
-    >>> Value("kl_nats", "Rate", None, "nats", reason="GAN has no encoder").reason
-    'GAN has no encoder'
-    """
-
-    name: str
-    title: str
-    value: float | None
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    interval: str | None = None
-    count: int | None = None
-    protocol: str = ""
-    better: Literal["lower", "higher"] | None = None
-    floor: Anchor | None = None
-    ceiling: Anchor | None = None
-    reason: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.value is None) != bool(self.reason):
-            raise UsageError("value is null exactly where reason says why; give one of the two")
-        if (self.low is None) != (self.high is None):
-            raise UsageError("low and high come together; give both or neither")
-        if self.low is None or self.high is None:
-            return
-        if self.value is None or not self.interval:
-            raise UsageError("low and high need a value, and an interval that says what they are")
-        if self.low > self.high:
-            raise UsageError(f"low {self.low} lies above high {self.high}; swap them")
+READABLE = (1, 2)
+"""Versions that can be read: what 2 has more than 1 may be left out."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +76,7 @@ class Record:
         created: ISO 8601 time.
         shape: (C, H, W) of the images.
         parameters: Count per network.
+        sampling: How samples were drawn: mode and weights.
 
     Raises:
         UsageError: If the shape, the time or a repeated name makes no sense.
@@ -157,6 +101,7 @@ class Record:
     pictures: tuple[Picture, ...] = ()
     reason: str | None = None
     commit: str | None = None
+    sampling: str = ""
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
@@ -195,10 +140,10 @@ class Record:
             UsageError: If the schema version is unknown or a field does not fit.
         """
         version = data.get("schema") if isinstance(data, dict) else None
-        if version != SCHEMA or isinstance(version, bool):
+        if version not in READABLE or isinstance(version, bool):
             raise UsageError(
                 f"{where}: schema {version!r} is unknown, this version of gen_models reads"
-                f" {SCHEMA}; read it with the version that wrote it"
+                f" {' and '.join(map(str, READABLE))}; read it with the version that wrote it"
             )
         rest = {key: item for key, item in data.items() if key != "schema"}
         try:

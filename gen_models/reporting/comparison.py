@@ -7,11 +7,14 @@ from typing import Any
 
 from gen_models.records.files import write_whole
 from gen_models.reporting import markdown, words
+from gen_models.reporting.agreement import disagreements
+from gen_models.reporting.cells import Cell, Row, Table
+from gen_models.reporting.costs import cost_table
 from gen_models.reporting.groups import Group, Section, sections
 from gen_models.reporting.images import Gallery, Plot, galleries, place, plots, relative
 from gen_models.reporting.pages import protocols, render
 from gen_models.reporting.runs import Run, Unreadable, read_run
-from gen_models.reporting.tables import Cell, Row, Table, cost_table, measurement_table
+from gen_models.reporting.tables import measurement_table
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Chapter:
     """A section of a comparison with everything that is shown of it."""
 
     section: Section
+    warnings: list[str]
     sentences: list[str]
     measurements: Table
     cost: Table
@@ -65,14 +69,18 @@ def _chapter(section: Section, page: Path) -> Chapter:
     groups = section.groups
     labels = [group.label for group in groups]
     measurements, cost = measurement_table(groups), cost_table(groups)
+    warnings, views = disagreements(measurements)
     sentences = [
         *words.findings(labels, measurements),
+        *views,
         *words.positions(labels, measurements),
-        *words.fairness(groups, cost),
         *words.caution(measurements),
+        *words.fairness(groups, cost),
+        *words.sampling(groups),
         *words.origins(groups),
     ]
-    return Chapter(section, sentences, measurements, cost, galleries(groups, page), *plots(groups))
+    pictures = galleries(groups, page)
+    return Chapter(section, warnings, sentences, measurements, cost, pictures, *plots(groups))
 
 
 def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> str:
@@ -83,6 +91,7 @@ def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> 
         parts += [
             f"## {markdown.escape(chapter.section.title)}",
             markdown.escape(chapter.section.why),
+            *(f"**{markdown.escape(warning)}**" for warning in chapter.warnings),
             markdown.bullets(chapter.sentences),
             f"### Measurements\n\n{markdown.table(chapter.measurements)}",
             f"### Cost\n\n{markdown.table(chapter.cost)}",

@@ -1,4 +1,4 @@
-"""A number with its interval, how both are written, and when two of them differ."""
+"""A number with its interval, and how both are written."""
 
 import math
 from collections.abc import Sequence
@@ -38,27 +38,23 @@ class Estimate:
     def __str__(self) -> str:
         return f"{number(self.value)} {self.interval}".strip()
 
-    def apart(self, other: "Estimate") -> bool:
-        """Whether both have intervals and these do not so much as touch."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.high < other.low or other.high < self.low
 
-
-def number(value: float) -> str:
-    """Four significant digits; a whole number as it is; thousands apart.
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits; a whole number as it is; thousands apart.
 
     >>> number(1.23), number(0.00012344), number(54321.0), number(200000), number(1.5e9)
     ('1.230', '0.0001234', '54,320', '200,000', '1.500e+09')
+    >>> number(8.214, 2), number(0.9, 2), number(123.4, 2)
+    ('8.2', '0.90', '120')
     """
     if isinstance(value, int):
         return f"{value:,}"
-    rounded = float(f"{value:.4g}")
+    rounded = float(f"{value:.{digits}g}")
     if rounded == 0:
         return "0"
-    if 1e3 <= abs(rounded) < 1e7:
+    if 10 ** (digits - 1) <= abs(rounded) < 1e7:
         return f"{rounded:,.0f}"
-    return f"{rounded:#.4g}"
+    return f"{rounded:#.{digits}g}"
 
 
 def of_value(value: Value) -> Estimate:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.images import Gallery, Shown
-from gen_models.reporting.tables import Cell, Row, Table
 
 
 def escape(text: str) -> str:
@@ -20,10 +20,13 @@ def escape(text: str) -> str:
 
 
 def table(table: Table) -> str:
-    """A pipe table under its caption."""
+    """A pipe table under its caption; a bold line before the rows of each aspect."""
     head = [_cell(column) for column in table.columns]
     lines = [escape(table.caption), "", _line(head), _line(["---"] * len(head))]
-    return "\n".join([*lines, *(_row(row) for row in table.rows)])
+    for aspect, rows in table.parts:
+        title = [_line([f"**{escape(aspect)}**", *[""] * (len(head) - 1)])] if aspect else []
+        lines += [*title, *map(_row, rows)]
+    return "\n".join(lines)
 
 
 def _row(row: Row) -> str:

@@ -1,9 +1,10 @@
 """What every page shares: the templates and the list of protocols."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from gen_models.reporting.tables import Table
+from gen_models.reporting.cells import Table
 
 
 def render(template: str, **context: Any) -> str:
@@ -18,8 +19,14 @@ def render(template: str, **context: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_whole,
     )
     return environment.get_template(template).render(**context)
+
+
+def _whole(text: Any) -> Any:
+    """Text whose p values do not break over two lines; what is marked up already stays as it is."""
+    return re.sub(r"\bp ([=<]) (?=\d)", "p\u00a0\\1\u00a0", text) if type(text) is str else text
 
 
 def protocols(table: Table) -> list[tuple[str, str]]:

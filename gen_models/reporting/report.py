@@ -6,13 +6,14 @@ from typing import Any
 from gen_models.records import Record
 from gen_models.records.files import write_whole
 from gen_models.reporting import markdown, words
+from gen_models.reporting.cells import Table
 from gen_models.reporting.comparison import write_comparison
 from gen_models.reporting.estimates import number
 from gen_models.reporting.images import Gallery, run_gallery, run_plots
 from gen_models.reporting.outline import outline
 from gen_models.reporting.pages import protocols, render
 from gen_models.reporting.runs import Run, find_runs
-from gen_models.reporting.tables import Table, run_table
+from gen_models.reporting.tables import run_table
 
 __all__ = ["find_runs", "write_comparison", "write_report"]
 
@@ -97,4 +98,5 @@ def _origin(record: Record) -> dict[str, str]:
         "Parameters": told(record.parameters),
         "Split": told(record.split),
         "Data fingerprint": record.data_fingerprint,
+        **({"Sampling": record.sampling} if record.sampling else {}),
     }

@@ -1,11 +1,14 @@
 """One run's values as a short table for a terminal of 80 columns."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen_models.records import Record, Value
 from gen_models.reporting.estimates import of_value
+from gen_models.reporting.tables import run_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,15 +39,34 @@ def print_table(
     table.add_column("Measurement", ratio=5, overflow="fold")
     table.add_column("Value and interval", ratio=5, overflow="fold")
     table.add_column("Unit", ratio=3, overflow="fold")
-    titles = Counter(value.title for value in record.values)
-    for value in record.values:
-        # Two protocols of one measurement are told apart by the name, which carries them.
-        head = value.title if titles[value.title] == 1 else value.name
-        table.add_row(Text(head + ARROWS.get(value.better or "", "")), *map(Text, _shown(value)))
-    if record.values:
+    shown, others = _first_view(record.values)
+    titles = Counter(value.title for value in shown)
+    for aspect, rows in run_table(replace(record, values=shown)).parts:
+        if aspect:
+            table.add_row(Text(aspect, style="bold"))
+        for (value,) in (row.values for row in rows):
+            # Two protocols of one measurement are told apart by the name, which carries them.
+            head = value.title if titles[value.title] == 1 else value.name
+            arrow = ARROWS.get(value.better or "", "")
+            table.add_row(Text(head + arrow), *map(Text, _shown(value)))
+    if shown:
         console.print(table)
+    if others:
+        console.print(Text(_rest(others)))
     if report:
         console.print(Text(f"Report: {report}"), soft_wrap=True)
+
+
+def _first_view(values: Sequence[Value]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """The values without an extractor or by the first that appears, and those by the others."""
+    first = next((value.extractor for value in values if value.extractor), None)
+    mine = tuple(value for value in values if value.extractor in (None, first))
+    return mine, tuple(value for value in values if value not in mine)
+
+
+def _rest(values: Sequence[Value]) -> str:
+    extractors = ", ".join(dict.fromkeys(str(value.extractor) for value in values))
+    return f"{len(values)} more value{'s' * (len(values) != 1)} by {extractors} in the report."
 
 
 def _shown(value: Value) -> tuple[str, str]:

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
-from gen_models.reporting.estimates import Estimate
+from gen_models.reporting.cells import Cell, Row, Table
+from gen_models.reporting.contests import Contest
+from gen_models.reporting.estimates import Estimate, number
 from gen_models.reporting.groups import Group
 from gen_models.reporting.runs import Run, Unreadable
-from gen_models.reporting.tables import Cell, Row, Table
+from gen_models.reporting.summaries import way
+from gen_models.reporting.verdicts import LEVEL, ONE_TRAINING, written
+
+MANY = 10
+"""So many tests at once want a word of caution: half a row is then expected to win by chance."""
 
 
 def together(words: Sequence[str]) -> str:
@@ -57,48 +63,60 @@ def findings(labels: Sequence[str], table: Table) -> list[str]:
         labels: Of the models, in the order of the table's first cells.
         table: From `measurement_table`.
     """
-    told: dict[tuple[int, str], list[str]] = {}
+    told: dict[tuple[int, str, str], list[str]] = {}
     for row in table.rows:
-        rank, beginning, what = _verdict(_rivals(labels, row), row)
+        rank, beginning, what = _finding(_rivals(labels, row), row)
         if beginning and len(labels) > 1:
-            told.setdefault((rank, beginning), []).append(what)
+            told.setdefault((rank, row.aspect, beginning), []).append(what)
     # Winners first, then what stays open; among equals, in the order of the table.
-    return [f"{key[1]} {together(told[key])}." for key in sorted(told, key=lambda key: key[0])]
+    return [
+        f"{_under(key[1], key[2])} {together(told[key])}."
+        for key in sorted(told, key=lambda key: key[0])
+    ]
 
 
-def _verdict(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
+def _under(aspect: str, sentence: str) -> str:
+    return f"{aspect.capitalize()}: {sentence}" if aspect else sentence
+
+
+def _finding(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
     """The rank of the sentence on a row, how it begins, and what the row adds to it."""
-    winner = next((label for label, cell in rivals.items() if cell.best), None)
-    if winner:
-        degree = "better" if len(rivals) == 2 else "best"
-        return 0, f"{winner} is {degree} on", _victory(winner, rivals, row)
+    if row.differing:
+        fields = together(row.differing)
+        return 2, f"The runs differ in {fields}, so nothing is compared on", row.head.text
     if len(rivals) == 1:
         return 3, f"Measured for {next(iter(rivals))} alone:", row.head.text
-    if not rivals or not row.values[0].better:
+    if not row.contest:
         return 4, "", ""
-    if not row.comparable:
-        return 2, "Units or protocols differ, so nothing is compared on", row.head.text
-    return (*_undecided(rivals), row.head.text)
+    return _outcome(row.contest, rivals, row)
 
 
-def _undecided(rivals: dict[str, Cell]) -> tuple[int, str]:
-    if all(_estimate(cell).low is not None for cell in rivals.values()):
-        return 1, "The intervals allow no winner on"
-    return 2, "Without an interval for each model, no winner is named on"
+def _outcome(contest: Contest, rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
+    if contest.p is None:
+        (lacking, *_) = [v.test for v in contest.leading.values() if v.p is None]
+        return 2, f"No test {lacking}, so no winner is named on", row.head.text
+    if not contest.winner:
+        return 1, "The tests allow no winner on", f"{row.head.text} ({written(contest.p)})"
+    degree = "better" if len(contest.ranking) == 2 else "best"
+    fixed = any(verdict.test == ONE_TRAINING for verdict in contest.leading.values())
+    held = ", one training of each held fixed," if fixed else ""
+    return 0, f"{contest.winner} is {degree}{held} on", _victory(contest, rivals, row)
 
 
 def _rivals(labels: Sequence[str], row: Row) -> dict[str, Cell]:
-    # A row has two cells more than there are models: floor and ceiling.
+    # A row has more cells than there are models: the tests, floor and ceiling.
     return {label: cell for label, cell in zip(labels, row.cells, strict=False) if cell.estimate}
 
 
-def _victory(winner: str, rivals: dict[str, Cell], row: Row) -> str:
-    sign = -1 if row.values[0].better == "higher" else 1
-    others = {label: _estimate(cell) for label, cell in rivals.items() if label != winner}
-    second = min(others, key=lambda label: sign * others[label].value)
+def _victory(contest: Contest, rivals: dict[str, Cell], row: Row) -> str:
+    assert contest.p is not None
+    # Rows with an aspect are many: their numbers stand in the table, their p says enough here.
+    if row.aspect:
+        return f"{row.head.text} ({written(contest.p)})"
+    best, second = (_estimate(rivals[label]) for label in contest.ranking[:2])
     return (
-        f"{row.head.text} ({_estimate(rivals[winner])} against {second} {others[second]},"
-        f" {row.values[0].unit})"
+        f"{row.head.text} ({best} against {contest.ranking[1]} {second}, {row.values[0].unit},"
+        f" {written(contest.p)})"
     )
 
 
@@ -108,48 +126,46 @@ def _estimate(cell: Cell) -> Estimate:
 
 
 def caution(table: Table) -> list[str]:
-    """What intervals of single runs leave out."""
+    """What intervals of single runs leave out, and what testing many rows at once brings in."""
     bases = {cell.estimate.basis for row in table.rows for cell in row.cells if cell.estimate}
-    if "over samples" not in bases:
-        return []
-    return [
-        "Intervals over samples hold one training of each model fixed: another seed may differ by"
-        " more than they say."
-    ]
+    told = []
+    if "over samples" in bases:
+        told.append(
+            "Intervals and tests over samples hold one training of each model fixed: another seed"
+            " may differ by more than they say."
+        )
+    tested = [row.contest for row in table.rows if row.contest and row.contest.p is not None]
+    if len(tested) >= MANY:
+        below = sum(contest.winner is not None for contest in tested)
+        told.append(
+            f"{len(tested)} rows are tested at once: if the models did not differ, up to about"
+            f" {number(LEVEL * len(tested), 2)} of them would still be expected below p = {LEVEL}"
+            f" by chance; found there: {below}. One small p among many rows is no finding."
+        )
+    return told
 
 
 def positions(labels: Sequence[str], table: Table) -> list[str]:
-    """Where each model stands between floor (0 %) and ceiling (100 %), and who is past an end."""
+    """Where each model stands between floor (0 %) and ceiling (100 %), and who is past an end.
+
+    Rows with an aspect say the first in their cells.
+    """
     told, past = [], []
     for row in table.rows:
-        ends = _span(row)
-        if not ends:
-            continue
-        floor, ceiling = ends
         stands = {
-            label: 100 * (_estimate(cell).value - floor) / (ceiling - floor)
+            label: percent
             for label, cell in _rivals(labels, row).items()
+            if (percent := way(_estimate(cell).value, row.values)) is not None
         }
-        if stands:
+        if stands and not row.aspect:
             each = ", ".join(f"{label} {percent:.3g} %" for label, percent in stands.items())
             told.append(f"{row.head.text} ({each})")
         past += [
             f"{label} on {row.head.text}" for label, percent in stands.items() if percent >= 100
         ]
-    if not told:
-        return []
-    sentence = f"The way from floor (0 %) to ceiling (100 %): {together(told)}."
-    return [sentence, *([f"No better than the trivial model: {together(past)}."] if past else [])]
-
-
-def _span(row: Row) -> tuple[float, float] | None:
-    """Mean floor and mean ceiling over the runs, where there are both and they differ."""
-    floors = [value.floor.value for value in row.values if value.floor]
-    ceilings = [value.ceiling.value for value in row.values if value.ceiling]
-    if not floors or not ceilings:
-        return None
-    ends = sum(floors) / len(floors), sum(ceilings) / len(ceilings)
-    return ends if ends[0] != ends[1] else None
+    ways = f"The way from floor (0 %) to ceiling (100 %): {together(told)}." if told else ""
+    ends = f"No better than the trivial model: {together(past)}." if past else ""
+    return list(filter(None, (ways, ends)))
 
 
 def origins(groups: Sequence[Group]) -> list[str]:
@@ -166,3 +182,18 @@ def origins(groups: Sequence[Group]) -> list[str]:
             " cannot be compared."
         )
     return told
+
+
+def sampling(groups: Sequence[Group]) -> list[str]:
+    """How the samples were drawn, where records say so; model by model where it is not alike."""
+    drawn = {
+        group.label: " or ".join(dict.fromkeys(r.sampling or "not recorded" for r in group.records))
+        for group in groups
+        if group.records
+    }
+    ways = dict.fromkeys(drawn.values())
+    if not any(record.sampling for group in groups for record in group.records):
+        return []
+    if len(ways) == 1:
+        return [f"Samples of all models are drawn alike: {next(iter(ways))}."]
+    return [f"Samples are not drawn alike: {'; '.join(f'{m}: {w}' for m, w in drawn.items())}."]

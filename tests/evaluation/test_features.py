@@ -9,13 +9,16 @@ import torch
 from gen_models.data import Digits
 from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
-from gen_models.evaluation import features as module
-from gen_models.evaluation.features import (
+from gen_models.evaluation import (
     Inception,
+    Network,
+    PixelComponents,
     RandomConvolutions,
     ShippedClassifier,
     default_extractor,
+    second_extractor,
 )
+from gen_models.evaluation.extractors import classifiers as module
 
 
 def test_the_digits_classifier_knows_the_test_digits():
@@ -66,8 +69,67 @@ def test_images_without_a_classifier_get_random_features():
         ShippedClassifier((3, 32, 32), "cifar10")
 
 
+def test_the_second_extractor_is_of_another_kind():
+    train = torch.randint(0, 256, (50, 3, 32, 32), dtype=torch.uint8)
+    for shape, data in (((1, 16, 16), "digits"), ((3, 32, 32), "cifar10")):
+        pair = [f(shape, data, train) for f in (default_extractor, second_extractor)]
+        assert pair[0].name != pair[1].name
+        for extractor in pair:
+            assert extractor(torch.rand(2, *shape)).features.shape == (2, extractor.dimension)
+
+
+def test_principal_components_hold_the_variance_that_they_should():
+    train = Digits().load()[0].images
+    extractor = PixelComponents((1, 16, 16), "digits", train, dimension=10)
+    rows = to_pixels(train).flatten(1).double()
+    known = torch.linalg.svdvals(rows - rows.mean(0))[:10].square() / len(rows)
+    seen = extractor(to_pixels(train)).features.double()
+    torch.testing.assert_close(seen.var(0, correction=0), known, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(seen.mean(0), torch.zeros(10).double(), atol=1e-5, rtol=0)
+    # Another training image, another ruler.
+    other = PixelComponents((1, 16, 16), "digits", train[1:], dimension=10)
+    assert other.identity != extractor.identity
+    assert PixelComponents((1, 4, 4), "x", train[:, :, :4, :4]).name == "pca16"
+    with pytest.raises(UsageError, match="training images"):
+        PixelComponents((1, 16, 16), "digits")
+
+
+class Mean(torch.nn.Module):
+    """Channel means: (B, C, 1, 1), as a backbone without its last pooling."""
+
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+def test_any_network_is_an_extractor():
+    extractor = Network(
+        (1, 8, 8),
+        "digits",
+        network=Mean(),
+        name="mean",
+        size=20,
+        channels=3,
+        mean=(0.1, 0.2, 0.3),
+        deviation=(0.5, 0.5, 0.5),
+    )
+    assert extractor.name == "mean3"
+    assert extractor.dimension == 3
+    seen = extractor(torch.full((2, 1, 8, 8), 0.4)).features
+    torch.testing.assert_close(seen[0], torch.tensor([0.6, 0.4, 0.2]))
+    with pytest.raises(UsageError, match="sees 1 channels, the images have 3"):
+        Network((3, 8, 8), "x", network=Mean(), name="mean", channels=1)
+    with pytest.raises(UsageError, match="two finite vectors"):
+        Network((1, 8, 8), "x", network=torch.nn.Flatten(0), name="flat")
+
+
+def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch):
+    monkeypatch.setattr(RandomConvolutions, "KEY", 1)
+    with pytest.raises(UsageError, match="other weights"):
+        RandomConvolutions((1, 16, 16), "digits")
+
+
 def test_inception_says_how_to_get_its_weights(tmp_path):
-    with pytest.raises(UsageError, match=r"evaluation\.features\.weights=FILE") as error:
+    with pytest.raises(UsageError, match=r"evaluation\.features\.inception\.weights=FILE") as error:
         Inception((3, 32, 32), "cifar10", weights=str(tmp_path / "none.pth"))
     assert "\n" not in str(error.value)
 

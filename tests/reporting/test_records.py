@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gen_models.errors import UsageError
-from gen_models.records import SCHEMA, Curve, Picture, Record, Value
+from gen_models.records import SCHEMA, Anchor, Curve, Picture, Record, Value
 
 
 def spoil(path: Path, *place: str | int, to: object) -> None:
@@ -27,17 +27,21 @@ def path(tmp_path, record):
 
 
 def test_a_record_comes_back_as_it_was(tmp_path, record, value):
-    written = record("gan", 3, value(), value(None, "kl_nats", reason="GAN has no encoder"))
+    anchors = (Anchor(7.0, "the mean image"), Anchor(3.0, "blurred test images"))
+    full = value(aspect="distance", extractor="digits64", error=0.05, anchors=anchors)
+    lacking = value(None, "kl_nats", reason="GAN has no encoder")
+    written = record("gan", 3, full, lacking, sampling="evaluation mode, averaged weights")
     assert Record.read(written.write(tmp_path / "record.json")) == written
 
 
 def test_the_file_has_the_documented_form(path):
     data = json.loads(path.read_text())
-    assert data["schema"] == SCHEMA == 1
+    assert data["schema"] == SCHEMA == 2
     assert set(data["values"][0]) == {
         *("name", "title", "value", "unit", "low", "high", "interval", "count", "protocol"),
-        *("better", "floor", "ceiling", "reason"),
+        *("better", "floor", "ceiling", "reason", "aspect", "extractor", "error", "anchors"),
     }
+    assert data["sampling"] == ""
     assert data["budget"] == {
         "images_seen": 200_000,
         "iterations": 3125,
@@ -45,6 +49,26 @@ def test_the_file_has_the_documented_form(path):
         "evaluation_seconds": 9.0,
     }
     assert data["curves"][0]["images"] == [0, 640, 1280]
+
+
+def test_a_record_of_the_first_schema_still_reads(path):
+    """What the second has more is left out of the file, and comes back empty."""
+    whole = Record.read(path)
+    data = json.loads(path.read_text()) | {"schema": 1}
+    del data["sampling"]
+    for value in data["values"]:
+        for new in ("aspect", "extractor", "error", "anchors"):
+            del value[new]
+    path.write_text(json.dumps(data))
+    assert Record.read(path) == whole
+    assert (whole.sampling, whole.values[0].aspect, whole.values[0].anchors) == ("", "", ())
+
+
+def test_the_committed_records_read():
+    records = sorted(Path(__file__).parents[2].glob("benchmarks/quality/**/*.json"))
+    assert len(records) >= 6
+    for record in records:
+        assert Record.read(record).status == "finished"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -64,7 +88,7 @@ def test_reading_refuses_what_is_not_finite(path, text):
         Record.read(path)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None, True, 1.5])
+@pytest.mark.parametrize("schema", [0, 3, "1", None, True, 1.5])
 def test_another_schema_is_refused(path, schema):
     spoil(path, "schema", to=schema)
     with pytest.raises(UsageError, match=r"record\.json: schema .* is unknown"):
@@ -92,6 +116,10 @@ def test_another_schema_is_refused(path, schema):
         (("values", 0, "better"), "bigger", r"\.better: expected lower or higher"),
         (("values", 0, "ceilling"), None, r"unknown field 'ceilling'"),
         (("values", 0, "floor"), {"value": 1}, r"floor: the field 'of' is missing"),
+        (("values", 0, "aspect"), "taste", r"aspect 'taste' is none of distance, "),
+        (("values", 0, "error"), "small", r"\.error: expected a finite number"),
+        (("values", 0, "anchors"), [{"value": 1}], r"anchors\[0\]: the field 'of' is missing"),
+        (("sampling",), None, r"\.sampling: expected text"),
         (("curves", 0, "values"), [1.0], r"3 images but 1 values"),
         (("pictures", 0, "file"), "../secret.png", r"inside the run folder"),
         (("pictures", 0, "file"), "/etc/secret.png", r"inside the run folder"),

@@ -139,11 +139,13 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path, run, record, value):
 def test_a_comparison_shows_every_model_and_who_wins(tmp_path, run, record, value):
     for seed in range(3):
         run(record("vae", seed, value(1.0 + seed / 100)))
-        run(record("gan", seed, value(3.0 + seed / 100)))
+        run(record("gan", seed, value(3.0 - seed / 100)))
     page, markdown = comparison(tmp_path)
     for text in (page.text, markdown):
         assert "6 runs: 6 finished." in text
-        assert "vae is better on Frechet distance (1.010 [0.9852, 1.035] against gan 3.010" in text
+        assert "vae is better on Frechet distance (1.010 [0.9852, 1.035] against gan 2.990" in text
+        assert "squared feature units, p < 0.001)" in text.replace("&lt;", "<")
+        assert "paired t over 3 seeds" in text
         assert "Mean and 95 % Student-t interval over 3 seeds." in text
         assert "Equal for all models: images seen (200,000)." in text
     assert "**1.010 [0.9852, 1.035]** (best)" in markdown
@@ -176,7 +178,7 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path, run, record, value):
     (half / "record.json").write_text('{"schema": 1, "stat')
     newer = run(record("vae", 1))
     data = json.loads((newer / "record.json").read_text())
-    (newer / "record.json").write_text(json.dumps({**data, "schema": 2}))
+    (newer / "record.json").write_text(json.dumps({**data, "schema": 3}))
     started = tmp_path / "sweep" / "9"
     started.mkdir()
     (started / "status.json").write_text('{"status": "running"}')
@@ -185,7 +187,7 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path, run, record, value):
         assert "5 runs: 1 finished, 1 diverged and 3 without a readable record." in text
         assert "run 1: gan, seed 0, diverged: loss is NaN at 640 images" in text
         assert "run 8: record.json: not whole JSON" in text
-        assert "record.json: schema 2 is unknown" in text
+        assert "record.json: schema 3 is unknown" in text
         assert "run 9: no record.json; status.json says running" in text
         assert "1.000 [0.9000, 1.100]" in text
         assert "666.6" not in text

@@ -9,8 +9,9 @@ import scipy.stats
 
 from gen_models.records import Anchor
 from gen_models.reporting import words
+from gen_models.reporting.costs import cost_table
 from gen_models.reporting.estimates import Estimate, number, over_seeds
-from gen_models.reporting.tables import cost_table, measurement_table, run_table
+from gen_models.reporting.tables import measurement_table, run_table
 
 
 def best(table) -> list[list[bool]]:
@@ -60,32 +61,47 @@ def test_mixed_bases_are_said_in_each_cell(record, value, groups):
 @pytest.mark.parametrize(
     ("better", "marks"), [("lower", [True, False]), ("higher", [False, True]), (None, [False] * 2)]
 )
-def test_the_best_is_marked_where_intervals_are_apart(record, value, groups, better, marks):
-    made = groups(
-        record("vae", 0, value(1.0, better=better)), record("gan", 0, value(2.0, better=better))
-    )
-    assert best(measurement_table(made)) == [[*marks, False, False]]
+def test_the_best_is_marked_where_the_test_is_decided(record, value, groups, better, marks):
+    given = {"better": better, "error": 0.05}
+    made = groups(record("vae", 0, value(1.0, **given)), record("gan", 0, value(2.0, **given)))
+    assert best(measurement_table(made)) == [[*marks, False, False, False]]
 
 
-def test_no_mark_where_an_interval_touches_any_other(record, value, groups):
-    # 0.95 to 1.25 against 1.25 to 1.45 only touch; the third is far off and does not matter.
+def test_intervals_that_overlap_may_still_be_told_apart(record, value, groups):
+    """3 errors apart: the 95 % intervals touch from 3.9 on, a test has its p of 0.05 at 2.8."""
     made = groups(
-        record("vae", 0, value(1.1, low=0.95, high=1.25)),
-        record("gan", 0, value(1.35, low=1.25, high=1.45)),
-        record("ppca", 0, value(9.0)),
+        record("vae", 0, value(1.0, low=0.804, high=1.196, error=0.1)),
+        record("gan", 0, value(1.3, low=1.104, high=1.496, error=0.1)),
     )
     table = measurement_table(made)
+    assert best(table) == [[True, False, False, False, False]]
+    assert table.rows[0].cells[2].text == "p = 0.034"
+
+
+def test_no_mark_where_one_other_model_is_close(record, value, groups):
+    made = groups(
+        record("vae", 0, value(1.1, error=0.1)),
+        record("gan", 0, value(1.35, error=0.1)),
+        record("ppca", 0, value(9.0, error=0.1)),
+    )
+    labels, table = ["vae", "gan", "ppca"], measurement_table(made)
     assert not any(map(any, best(table)))
-    assert words.findings(["vae", "gan", "ppca"], table) == [
-        "The intervals allow no winner on Frechet distance."
+    # Holm leaves the largest of three p as it is: 2 Phi(-0.25 / sqrt(0.02)) = 0.0771.
+    told = "The tests allow no winner on Frechet distance (p = 0.077)."
+    assert words.findings(labels, table) == [told]
+    clear = groups(
+        *(record(m, 0, value(v, error=0.1)) for m, v in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
+    )
+    (sentence,) = words.findings(["a", "b", "c"], measurement_table(clear))
+    assert sentence.startswith("a is best, one training of each held fixed, on Frechet distance")
+
+
+def test_a_value_without_error_is_never_beaten_nor_best(record, value, groups):
+    table = measurement_table(groups(record("vae", 0), record("gan", 0, value(5.0, error=0.1))))
+    assert not any(map(any, best(table)))
+    assert words.findings(["vae", "gan"], table) == [
+        "No test without an error of each run, so no winner is named on Frechet distance."
     ]
-
-
-def test_a_value_without_interval_is_never_beaten_nor_best(record, value, groups):
-    bare = value(1.0, low=None, high=None, interval=None)
-    table = measurement_table(groups(record("vae", 0, bare), record("gan", 0, value(5.0))))
-    assert not any(map(any, best(table)))
-    assert words.findings(["vae", "gan"], table)[0].startswith("Without an interval")
 
 
 def test_a_single_model_wins_nothing(record, groups):
@@ -141,14 +157,24 @@ def test_protocols_never_share_a_row(record, value, groups):
     assert not any(map(any, best(table)))
 
 
-@pytest.mark.parametrize("change", [{"unit": "nats"}, {"protocol": "other"}, {"better": "higher"}])
-def test_one_name_with_two_meanings_is_not_compared(record, value, groups, change):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"unit": "nats"}, "unit"),
+        ({"protocol": "other"}, "protocol"),
+        ({"better": "higher"}, "direction"),
+        ({"count": 500}, "sample count"),
+    ],
+)
+def test_one_name_with_two_meanings_is_not_compared(record, value, groups, change, what):
     made = groups(record("vae", 0, value(1.0)), record("gan", 0, value(9.0, **change)))
     table = measurement_table(made)
     assert not any(map(any, best(table)))
-    assert "units or protocols differ: not compared" in table.rows[0].head.notes
+    assert f"not compared: the runs differ in {what}" in table.rows[0].head.notes
+    told = f"The runs differ in {what}, so nothing is compared on Frechet distance."
+    assert words.findings(["vae", "gan"], table) == [told]
     made = groups(record("vae", 0, value(1.0)), record("vae", 1, value(9.0, **change)))
-    assert measurement_table(made).rows[0].cells[0].text.startswith("n/a: units or protocols")
+    assert measurement_table(made).rows[0].cells[0].text == f"n/a: the seeds differ in {what}"
 
 
 def test_floor_and_ceiling_have_columns_and_ranges(record, value, groups):

@@ -6,6 +6,7 @@ nothing; `docs/metrics.md` gives formula, unit, floor and ceiling of each.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import ClassVar
@@ -40,7 +41,16 @@ class Measurement(ABC):
         """The values."""
 
 
-def blank(name: str, title: str, unit: str, better: str | None, count: int, protocol: str) -> Value:
+def blank(
+    name: str,
+    title: str,
+    unit: str,
+    better: str | None,
+    count: int,
+    protocol: str,
+    aspect: str = "",
+    extractor: str | None = None,
+) -> Value:
     """A value that has not been measured."""
     return Value(
         name=name,
@@ -51,16 +61,35 @@ def blank(name: str, title: str, unit: str, better: str | None, count: int, prot
         protocol=protocol,
         better=better,  # type: ignore[arg-type]
         reason="not measured",
+        aspect=aspect,
+        extractor=extractor,
     )
 
 
-def filled(empty: Value, value: float, error: float | None, interval: str) -> Value:
-    """The blank with a value and its normal interval at 95 %, where there is a standard error."""
+def filled(
+    empty: Value,
+    value: float,
+    error: float | None,
+    interval: str,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Value:
+    """The blank with a value and its normal interval at 95 %, where there is a standard error.
+
+    Args:
+        empty: The blank.
+        value: In its unit.
+        error: Its standard error over samples.
+        interval: What the interval is taken over.
+        bounds: Ends of the interval lie between these.
+    """
     if error is None:
         return replace(empty, value=value, reason=None)
     half = NORMAL_95 * error
-    low, high = value - half, value + half
-    return replace(empty, value=value, reason=None, low=low, high=high, interval=interval)
+    # A rounding error beyond its bound must not turn the interval around.
+    low, high = max(value - half, min(bounds[0], value)), min(value + half, max(bounds[1], value))
+    return replace(
+        empty, value=value, reason=None, error=error, low=low, high=high, interval=interval
+    )
 
 
 def mean_filled(empty: Value, values: Tensor) -> Value:

@@ -1,0 +1,100 @@
+"""Features of images, by fixed networks that are identified by the hash of what they are made of.
+
+A number is only comparable with numbers from the same extractor, so that the extractor's name is
+part of the number's name, and its identity (name and hash) part of the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gen_models.data.ranges import to_pixels
+
+Shape = tuple[int, int, int]
+
+
+class Features(NamedTuple):
+    """What an extractor sees in N images.
+
+    Attributes:
+        features: (N, D), float32.
+        logits: (N, K) of the extractor's classes, or None.
+        extractor: Identity of the extractor; empty where it is not known.
+    """
+
+    features: Tensor
+    logits: Tensor | None = None
+    extractor: str = ""
+
+    def first(self, count: int) -> Features:
+        """The features of the first images."""
+        logits = None if self.logits is None else self.logits[:count]
+        return self._replace(features=self.features[:count], logits=logits)
+
+
+class Extractor(nn.Module):
+    """A fixed network from pixels (B, C, H, W) in [0, 1], of 8 bits a value, to `Features`.
+
+    Attributes:
+        name: Enters the names of values: kind and dimension, such as "digits64".
+        digest: SHA-256, in hexadecimal, of all that the features depend on beside the images.
+        dimension: D.
+        size: (H, W) that images are resized to; None: they are seen as they are.
+        classes: Whether there are logits, of the classes of the data set.
+    """
+
+    name: str
+    digest: str
+    dimension: int
+    size: tuple[int, int] | None = None
+    classes: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Name and hash: what a number must share with another to be compared."""
+        return f"{self.name}@{self.digest[:8]}"
+
+    def forward(self, pixels: Tensor) -> Features:
+        """Features of a batch of pixels."""
+        raise AssertionError("an extractor says what its features are")
+
+
+def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: int) -> Features:
+    """Features of bytes (N, C, H, W), a batch at a time.
+
+    Args:
+        extractor: On the device.
+        images: uint8, anywhere.
+        device: Where the work is done; the features stay there.
+        batch: Images at a time.
+    """
+    return gather(extractor(to_pixels(part.to(device))) for part in images.split(batch))
+
+
+def gather(parts: Iterable[Features]) -> Features:
+    """The features of all batches."""
+    features, logits, extractors = zip(*parts, strict=True)
+    joined = None if logits[0] is None else torch.cat(logits)
+    return Features(torch.cat(features), joined, extractors[0])
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """No gradients, and float32 as it is: neither autocast nor TF32, which a distance notices."""
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = False
+    try:
+        with (
+            torch.no_grad(),
+            torch.autocast("cuda", enabled=False),
+            torch.autocast("cpu", enabled=False),
+        ):
+            yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before

@@ -1,0 +1,1 @@
+"""Measurements: evidence to named values."""

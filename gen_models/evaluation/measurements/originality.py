@@ -1,0 +1,121 @@
+"""Are the samples new? Instruments of memorisation, and exact copies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from gen_models.capabilities import Samples
+from gen_models.evaluation.comparison import Comparison
+from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.measurements.instrument import Instrument, Row
+from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
+from gen_models.evaluation.statistics.estimate import Estimate
+from gen_models.evaluation.statistics.memorisation import (
+    authenticity,
+    copies,
+    copying,
+    duplicates,
+    memorisation_penalty,
+)
+from gen_models.records import Anchor, Value
+
+
+@dataclass(frozen=True)
+class Memorisation(Instrument):
+    """Do the samples lie closer to training images than new real images do?
+
+    Here the floor is held-out images, and the ceiling the training images themselves: copies.
+
+    Attributes:
+        threshold: Of MIFID, on the mean cosine distance to the nearest training image; None: half
+            of the real images' own. (The published 0.1 belongs to Inception's features.)
+        seed: Of the clustering.
+    """
+
+    threshold: float | None = None
+    seed: int = 0
+    floor = "validation"
+    ceiling = "training"
+    others = ()
+
+    def rows(self) -> Sequence[Row]:
+        """Data-copying statistic, authenticity, Fréchet distance with a penalty."""
+        return [
+            Row(
+                "copying",
+                "Data copying C_T",
+                "deviations; far below 0: copies",
+                None,
+                "memorisation",
+                self.copied,
+                "95 %, of the statistic",
+            ),
+            Row(
+                "authenticity",
+                "Authentic samples",
+                "share of samples; compare with the floor",
+                None,
+                "memorisation",
+                lambda c: authenticity(train=c.learned, fake=c.fake.features),
+                bounds=(0, 1),
+            ),
+            Row(
+                "mifid",
+                "Fréchet distance, copies penalised",
+                "squared feature units",
+                "lower",
+                "memorisation",
+                self.penalised,
+            ),
+        ]
+
+    def copied(self, c: Comparison) -> Estimate:
+        """The statistic of Meehan et al., with the real images as held-out test."""
+        return copying(train=c.learned, test=c.real.features, fake=c.fake.features, seed=self.seed)
+
+    def penalised(self, c: Comparison) -> Estimate:
+        """MIFID (Bai et al., 2021)."""
+        threshold = self.threshold
+        if threshold is None:
+            own = memorisation_penalty(train=c.learned, fake=c.real.features, threshold=math.inf)
+            threshold = 0.5 / own.value
+        factor = memorisation_penalty(train=c.learned, fake=c.fake.features, threshold=threshold)
+        value, error = c.frechet
+        return Estimate(factor.value * value, None if error is None else factor.value * error)
+
+
+@dataclass(frozen=True)
+class Copies(Measurement):
+    """Samples, to the byte: repeated, copied from the training images, or out of range."""
+
+    requires: ClassVar[type] = Samples
+
+    def blanks(self, evidence: Evidence) -> list[Value]:
+        """Three values."""
+        count = evidence.samples
+        protocol = f"{count} samples (decoder means, 8 bits), byte for byte"
+        rows = [
+            ("duplicates", "Repeated samples", "share of samples", "memorisation"),
+            ("copies", "Copies of training images", "share of samples", "memorisation"),
+            ("clamped", "Values outside [0, 1]", "share of values, moved to the end", "protocol"),
+        ]
+        return [
+            blank(f"{key}_{count}", title, unit, "lower", count, protocol, aspect)
+            for key, title, unit, aspect in rows
+        ]
+
+    def measure(self, evidence: Evidence) -> list[Value]:
+        """The shares; the floor is the same count on held-out images."""
+        images, clamped, _ = evidence.drawn
+        train, fresh = evidence.train.images.cpu(), evidence.real.images.cpu()
+        floors = duplicates(fresh) / len(fresh), copies(fresh, train) / len(fresh), 0.0
+        counts = duplicates(images), copies(images, train)
+        shares = *(count / len(images) for count in counts), clamped / images.numel()
+        of = f"{len(fresh)} {evidence.split} images"
+        return [
+            replace(filled(empty, share, None, ""), floor=Anchor(floor, of))
+            for empty, share, floor in zip(self.blanks(evidence), shares, floors, strict=True)
+        ]

@@ -1,0 +1,171 @@
+"""What is known of real images, kept on disk: features once, for all runs and processes.
+
+An entry's name is the hash of everything that it depends on, so that nothing is ever stale: change
+a pixel, a weight or how images are resized, and it is another entry. Writing is atomic, and the
+same entry written twice has the same content, so that no lock is needed. Reading verifies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gen_models.evaluation.extractors.features import Extractor, Features
+from gen_models.records import write_whole
+
+SCHEMA = 1
+"""Of the entries, preprocessing before the extractor included; another form is another number."""
+
+log = logging.getLogger(__name__)
+
+
+class FeatureStore:
+    """A folder of features and of numbers made of them.
+
+    It holds nothing that cannot be computed again: delete it at any time.
+
+    Args:
+        folder: Made when it is needed; None: nothing is kept.
+
+    Attributes:
+        computed: Entries that had to be computed so far.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.computed = 0
+
+    def features(
+        self, images: Tensor, extractor: Extractor, compute: Callable[[], Features]
+    ) -> Features:
+        """Features of images, read where they are known, else computed and kept.
+
+        Args:
+            images: Bytes (N, C, H, W).
+            extractor: Whose features they are.
+            compute: Gives them.
+        """
+        parameters = next(iter(extractor.state_dict().values()), torch.zeros(0))
+        key = {
+            "kind": "features",
+            "images": content(images),
+            "count": len(images),
+            "extractor": extractor.name,
+            "digest": extractor.digest,
+            "size": extractor.size,
+            "dtype": "float32",
+            # Kernels of another device round otherwise.
+            "device": parameters.device.type,
+        }
+
+        def tensors() -> dict[str, Tensor]:
+            made = compute()
+            held = {"features": made.features.float(), "logits": made.logits}
+            return {name: tensor.cpu() for name, tensor in held.items() if tensor is not None}
+
+        held = self._entry(f"{extractor.name}-{len(images)}", key, tensors)
+        device = parameters.device
+        logits = held.get("logits")
+        return Features(held["features"].to(device), None if logits is None else logits.to(device))
+
+    def numbers(
+        self, name: str, depends_on: Mapping[str, Any], compute: Callable[[], list[float]]
+    ) -> list[float]:
+        """Numbers made of features, such as floors and ceilings.
+
+        Args:
+            name: What they are, for people who look into the folder.
+            depends_on: All that they are made of, as JSON data.
+            compute: Gives them; NaN where one cannot be had.
+        """
+        key = {"kind": name, "code": code_digest(), **depends_on}
+        made = self._entry(
+            name, key, lambda: {"numbers": torch.tensor(compute(), dtype=torch.float64)}
+        )
+        return made["numbers"].tolist()
+
+    def _entry(
+        self, name: str, key: Mapping[str, Any], compute: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        text = json.dumps({**key, "schema": SCHEMA, "torch": torch.__version__}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        path = None if self.folder is None else self.folder / f"{name}-{digest[:24]}.safetensors"
+        known = None if path is None else read(path, text)
+        if known is not None:
+            return known
+        self.computed += 1
+        made = {name: tensor.contiguous() for name, tensor in compute().items()}
+        if path is not None:
+            self._keep(path, made, text)
+        return made
+
+    def _keep(self, path: Path, tensors: dict[str, Tensor], key: str) -> None:
+        from safetensors.torch import save
+
+        data = save(tensors, {"key": key, "sha256": tensors_digest(tensors)})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        except OSError as error:
+            log.warning("the feature store cannot keep %s (%s)", path, error.strerror)
+            self.folder = None
+
+
+def read(path: Path, key: str) -> dict[str, Tensor] | None:
+    """The tensors of an entry; None, and a warning that names it, where it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        log.warning("the feature store's %s is damaged (%s): computed again", path, error)
+        return None
+    if about.get("key") != key or about.get("sha256") != tensors_digest(tensors):
+        log.warning("the feature store's %s is damaged (other content): computed again", path)
+        return None
+    return tensors
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def content(images: Tensor) -> str:
+    """SHA-256 over the shape and the bytes of images (N, C, H, W)."""
+    digest = hashlib.sha256(str(tuple(images.shape)).encode())
+    digest.update(images.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def code_digest() -> str:
+    """SHA-256 over the source of this package: another formula is another number."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def default_folder() -> Path:
+    """GEN_MODELS_CACHE, or gen_models in the user's folder for caches."""
+    named = os.environ.get("GEN_MODELS_CACHE")
+    if named:
+        return Path(named)
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "gen_models"

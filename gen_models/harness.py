@@ -1,0 +1,142 @@
+"""The evaluation harness as a configuration wants it: extractors, measurements, store, probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gen_models.data import ImageDataModule
+from gen_models.errors import UsageError
+from gen_models.evaluation.evaluate import evaluate
+from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.extractors.features import Extractor
+from gen_models.evaluation.measurements.reconstructions import Inversion
+from gen_models.evaluation.pictures import gallery, sample_grid
+from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
+from gen_models.evaluation.store import FeatureStore, default_folder
+from gen_models.models import GenerativeModule
+from gen_models.recipes import build
+from gen_models.records import Picture, Value
+
+
+class Harness:
+    """What measures models of one data set.
+
+    Args:
+        options: The `evaluation` of a configuration.
+        data: Set up.
+
+    Raises:
+        UsageError: If an option makes no sense.
+    """
+
+    def __init__(self, options: dict[str, Any], data: ImageDataModule) -> None:
+        self.data = data
+        self.split, self.seed = options["split"], options["seed"]
+        if self.split not in ("test", "validation"):
+            raise UsageError(f"evaluation.split={self.split}: choices are test, validation")
+        self.samples = sample_count(options, len(data.train))
+        self.extractors = extractors(options["features"] or {}, data)
+        self.probe = build(options["probe"], "evaluation.probe") if options["probe"] else None
+        self.measurements = {
+            key: build(recipe, f"evaluation.measurements.{key}")
+            for key, recipe in options["measurements"].items()
+            if recipe is not None
+        }
+        self.store = FeatureStore(cache_folder(options["cache"]))
+
+    @property
+    def score_name(self) -> str:
+        """The score that the best checkpoint is chosen by: on validation images, never on test."""
+        return f"fid_{self.extractors[0].name}_{min(2000, self.samples)}_validation"
+
+    def score(self) -> Callable[[GenerativeModule], float]:
+        """A Fréchet distance to the validation images, which are looked at once."""
+        real: list[Moments] = []
+
+        def measure(model: GenerativeModule) -> float:
+            chosen = self.extractors[:1]
+            evidence = self.evidence(model, "validation", min(2000, self.samples), chosen)
+            comparison = evidence.views[0].samples
+            if not real:
+                real.append(comparison.moments)
+            return frechet_distance(real[0], Moments.of(comparison.fake.features))
+
+        return measure
+
+    def draw(self, model: GenerativeModule, path: Path) -> None:
+        """Write a grid of samples at fixed latents."""
+        sample_grid(model, model.device, self.seed).save(path)
+
+    def evidence(
+        self, model: GenerativeModule, split: str, samples: int, chosen: tuple[Extractor, ...]
+    ) -> Evidence:
+        """What measurements on a split read."""
+        return Evidence(
+            model=model,
+            train=self.data.train,
+            validation=self.data.validation,
+            real=getattr(self.data, split),
+            split=split,
+            extractors=tuple(extractor.to(model.device) for extractor in chosen),
+            samples=samples,
+            seed=self.seed,
+            device=model.device,
+            store=self.store,
+            probe=self.probe,
+        )
+
+    def evaluate(self, model: GenerativeModule, folder: Path) -> tuple[list[Value], list[Picture]]:
+        """The values, and the pictures written into the run folder."""
+        evidence = self.evidence(model, self.split, self.samples, self.extractors)
+        values = evaluate(evidence, list(self.measurements.values()))
+        search = [m for m in self.measurements.values() if isinstance(m, Inversion)]
+        (folder / "pictures").mkdir(exist_ok=True)
+        pictures = []
+        for grid in gallery(evidence, search[0] if search else None):
+            file = f"pictures/{grid.name}.png"
+            grid.save(folder / file)
+            pictures.append(Picture(grid.name, grid.title, file, grid.caption))
+        return values, pictures
+
+
+def extractors(recipes: dict[str, Any], data: ImageDataModule) -> tuple[Extractor, ...]:
+    """The extractors of a configuration, in its order.
+
+    Raises:
+        UsageError: If there is none, or two go by one name: their values would, too.
+    """
+    if isinstance(recipes, str):
+        build(recipes, "evaluation.features")  # says how to choose
+    sees = {"shape": data.shape, "data": data.name, "train": data.train.images}
+    made = tuple(
+        build(recipe, f"evaluation.features.{key}", **sees)
+        for key, recipe in recipes.items()
+        if recipe is not None
+    )
+    names = [extractor.name for extractor in made]
+    if not made:
+        raise UsageError("evaluation.features holds no extractor: evaluation/features=auto")
+    if len(set(names)) < len(names):
+        raise UsageError(f"evaluation.features: two extractors of one name ({', '.join(names)})")
+    return made
+
+
+def cache_folder(option: Any) -> Path | None:
+    """Where features of real images are kept; `evaluation.cache=false` keeps none."""
+    if option is None:
+        return default_folder()
+    return Path(option) if option else None
+
+
+def sample_count(options: dict[str, Any], training_images: int) -> int:
+    """How many images evaluation draws: as many as were trained on, at most 10,000, by default."""
+    samples, seed = options["samples"], options["seed"]
+    if samples is None:
+        samples = min(10_000, training_images)
+    if not isinstance(samples, int) or samples < 2:
+        raise UsageError(f"evaluation.samples={samples} must be a number of 2 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"evaluation.seed={seed} must be a number of 0 or more")
+    return samples

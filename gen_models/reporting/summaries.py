@@ -1,0 +1,95 @@
+"""A model's cell in a table: its number over seeds or over samples, or why there is none."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+
+from gen_models.records import Value
+from gen_models.reporting.cells import Cell, Row
+from gen_models.reporting.estimates import number, of_value, over_seeds
+from gen_models.reporting.groups import Group
+from gen_models.reporting.verdicts import differing
+
+
+def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell:
+    """One model's cell: over seeds where several have the value, else with the value's interval.
+
+    Args:
+        values: Of the model's runs.
+        group: The model.
+        row: The values of all models, whose floors and ceilings are the one ruler for each.
+    """
+    present = [value for value in values if value.value is not None]
+    if not group.finished:
+        return Cell(f"n/a: no finished run ({len(group.unfinished)} did not finish)", missing=True)
+    if not present:
+        return absent(values)
+    fields = differing(present)
+    if fields:
+        return Cell(f"n/a: the seeds differ in {', '.join(fields)}", missing=True)
+    numbers = [value.value for value in present if value.value is not None]
+    estimate = over_seeds(numbers) if len(numbers) > 1 else of_value(present[0])
+    notes = [estimate.basis, standing(estimate.value, row), _deviations(present)]
+    if len(present) < len(group.finished):
+        lacking = len(group.finished) - len(present)
+        notes.append(f"{lacking} of {len(group.finished)} runs {absent(values).text}")
+    return Cell(str(estimate), tuple(filter(None, notes)), estimate)
+
+
+def absent(values: Sequence[Value]) -> Cell:
+    """The cell in place of a number: the reasons why there is none."""
+    reasons = dict.fromkeys(value.reason for value in values if value.reason)
+    return Cell(f"n/a: {'; '.join(map(str, reasons)) or 'not measured'}", missing=True)
+
+
+def _deviations(values: Sequence[Value]) -> str:
+    """What another seed changes, and what another draw of samples would: two doubts, told apart.
+
+    The first is the standard deviation of the values, which holds the second; the second is the
+    root mean square of the runs' standard errors.
+    """
+    numbers = [value.value for value in values if value.value is not None]
+    errors = [value.error for value in values if value.error is not None]
+    if len(numbers) < 2 or len(errors) < len(numbers):
+        return ""
+    within = math.sqrt(fmean(error**2 for error in errors))
+    return f"between seeds {number(stdev(numbers), 2)}, within a run {number(within, 2)}"
+
+
+def way(value: float, values: Sequence[Value]) -> float | None:
+    """Per cent of the way from the values' mean floor to their mean ceiling, where both are."""
+    floors = [other.floor.value for other in values if other.floor]
+    ceilings = [other.ceiling.value for other in values if other.ceiling]
+    if not floors or not ceilings or fmean(floors) == fmean(ceilings):
+        return None
+    floor, ceiling = fmean(floors), fmean(ceilings)
+    # Adding zero takes the sign off a zero.
+    return 100 * (value - floor) / (ceiling - floor) + 0.0
+
+
+def standing(value: float, values: Sequence[Value]) -> str:
+    """The way in words, for values with an aspect; of others a sentence tells."""
+    percent = way(value, values)
+    told = percent is not None and any(other.aspect for other in values)
+    return f"{percent:.3g} % from floor to ceiling" if told else ""
+
+
+def say_basis_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:
+    """Say in the caption what the intervals are over where all cells agree, else in each cell."""
+    bases = {cell.estimate.basis for row in rows for cell in row.cells if cell.estimate}
+    if len(bases) != 1:
+        return "Value and 95 % interval; under each, what the interval is taken over.", list(rows)
+    (basis,) = bases
+    said = {
+        "no interval": "One run per model, without intervals.",
+        "over samples": "One run per model; the interval is the run's own, over samples.",
+    }.get(basis, f"Mean and 95 % Student-t interval {basis}.")
+    return said, [
+        replace(row, cells=tuple(replace(cell, notes=_without(cell, basis)) for cell in row.cells))
+        for row in rows
+    ]
+
+
+def _without(cell: Cell, basis: str) -> tuple[str, ...]:
+    return tuple(note for note in cell.notes if not (cell.estimate and note == basis))
