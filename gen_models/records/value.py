@@ -49,6 +49,8 @@ class Value:
             are two views of the same question.
         error: Standard error over samples within the run, in `unit`.
         anchors: The measurement on further known things.
+        restates: Title of the value that this one says again, in another unit or corrected: models
+            are compared on that one.
 
     Raises:
         UsageError: If value and reason, or the parts of the interval, contradict each other.
@@ -74,6 +76,7 @@ class Value:
     extractor: str | None = None
     error: float | None = None
     anchors: tuple[Anchor, ...] = ()
+    restates: str | None = None
 
     def __post_init__(self) -> None:
         if self.aspect not in ("", *ASPECTS):

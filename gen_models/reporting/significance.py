@@ -21,15 +21,17 @@ def with_tests(rows: Sequence[Row]) -> tuple[Cell, list[Row]]:
         "Holm's correction" if any(len(found.ranking) > 2 for found in contests) else "",
     )
     return Cell("Test", tuple(filter(None, notes))), [
-        replace(row, cells=(*row.cells[:-2], _cell(row.contest, len(tests) > 1), *row.cells[-2:]))
+        replace(row, cells=(*row.cells[:-2], cell, *row.cells[-2:]))
         for row in rows
+        for cell in (_cell(row.contest, len(tests) > 1, row.values[0].restates),)
     ]
 
 
-def _cell(contest: Contest | None, named: bool) -> Cell:
+def _cell(contest: Contest | None, named: bool, restated: str | None) -> Cell:
     """The p of the leading model, and a note on each of the others."""
     if contest is None:
-        return Cell("none", missing=True)
+        again = f"restates {restated}" if restated else ""
+        return Cell("none", tuple(filter(None, (again,))), missing=True)
     alone = len(contest.leading) == 1
     notes = tuple(
         _told(f"{contest.ranking[0]} ahead", "" if alone else other, verdict, named)

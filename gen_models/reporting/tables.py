@@ -84,13 +84,18 @@ def _measurement_row(name: str, groups: Sequence[Group], views: Sequence[Value])
 
 
 def _contest(found: dict[str, dict[int, Value]]) -> Contest | None:
-    """The tests between the models that have the number, where there is one to be ahead in."""
+    """The tests between the models that have the number, where there is one to be ahead in.
+
+    A value that restates another is none: one question is tested once.
+    """
     rivals = {
         label: {seed: value for seed, value in runs.items() if value.value is not None}
         for label, runs in found.items()
     }
     rivals = {label: runs for label, runs in rivals.items() if runs}
-    directed = any(value.better for runs in rivals.values() for value in runs.values())
+    directed = any(
+        value.better and not value.restates for runs in rivals.values() for value in runs.values()
+    )
     return contest(rivals) if directed and len(rivals) > 1 else None
 
 

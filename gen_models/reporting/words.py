@@ -8,7 +8,7 @@ from gen_models.reporting.estimates import Estimate, number
 from gen_models.reporting.groups import Group
 from gen_models.reporting.runs import Run, Unreadable
 from gen_models.reporting.summaries import way
-from gen_models.reporting.verdicts import LEVEL, ONE_TRAINING, written
+from gen_models.reporting.verdicts import LEVEL, written
 
 MANY = 10
 """So many tests at once want a word of caution: half a row is then expected to win by chance."""
@@ -84,7 +84,7 @@ def _finding(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
     if row.differing:
         fields = together(row.differing)
         return 2, f"The runs differ in {fields}, so nothing is compared on", row.head.text
-    if len(rivals) == 1:
+    if len(rivals) == 1 and not row.values[0].restates:
         return 3, f"Measured for {next(iter(rivals))} alone:", row.head.text
     if not row.contest:
         return 4, "", ""
@@ -92,15 +92,15 @@ def _finding(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
 
 
 def _outcome(contest: Contest, rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
+    if contest.p is None and row.aspect:
+        return 4, "", ""  # one of many: the table says why
     if contest.p is None:
         (lacking, *_) = [v.test for v in contest.leading.values() if v.p is None]
         return 2, f"No test {lacking}, so no winner is named on", row.head.text
     if not contest.winner:
         return 1, "The tests allow no winner on", f"{row.head.text} ({written(contest.p)})"
     degree = "better" if len(contest.ranking) == 2 else "best"
-    fixed = any(verdict.test == ONE_TRAINING for verdict in contest.leading.values())
-    held = ", one training of each held fixed," if fixed else ""
-    return 0, f"{contest.winner} is {degree}{held} on", _victory(contest, rivals, row)
+    return 0, f"{contest.winner} is {degree} on", _victory(contest, rivals, row)
 
 
 def _rivals(labels: Sequence[str], row: Row) -> dict[str, Cell]:

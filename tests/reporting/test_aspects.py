@@ -195,3 +195,28 @@ def test_how_samples_were_drawn_is_said(record, groups, run, ways, told):
     page = Page(write_report(run(records[0])).read_text())
     assert ("Sampling" in page.text) == bool(ways[0])
     assert ways[0] in page.text
+
+
+def test_a_value_that_says_another_again_is_tested_once(record, value, groups):
+    made = groups(
+        *(
+            record(
+                model,
+                0,
+                value(distance, error=0.1, aspect="distance"),
+                value(
+                    2 * distance,
+                    "again",
+                    error=0.2,
+                    title="Twice",
+                    aspect="distance",
+                    restates="Frechet distance",
+                ),
+            )
+            for model, distance in (("vae", 1.0), ("gan", 2.0))
+        )
+    )
+    table = measurement_table(made)
+    assert [row.contest is None for row in table.rows] == [False, True]
+    assert "restates Frechet distance" in table.rows[1].cells[-3].notes
+    assert len(words.findings(["vae", "gan"], table)) == 1

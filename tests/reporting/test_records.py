@@ -39,7 +39,17 @@ def test_the_file_has_the_documented_form(path):
     assert data["schema"] == SCHEMA == 2
     assert set(data["values"][0]) == {
         *("name", "title", "value", "unit", "low", "high", "interval", "count", "protocol"),
-        *("better", "floor", "ceiling", "reason", "aspect", "extractor", "error", "anchors"),
+        *(
+            "better",
+            "floor",
+            "ceiling",
+            "reason",
+            "aspect",
+            "extractor",
+            "error",
+            "anchors",
+            "restates",
+        ),
     }
     assert data["sampling"] == ""
     assert data["budget"] == {

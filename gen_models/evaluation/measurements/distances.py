@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ from gen_models.evaluation.statistics.ratio import density_ratio_divergence, red
 from gen_models.evaluation.store import content
 from gen_models.records import Value
 
+TITLE = "Fréchet distance"
 SQUARE = "squared feature units"
+BY_INFLUENCE = "95 %, influence function, over samples"
 OVER_LADDER = "95 %, of the Fréchet distance, over samples"
 
 
@@ -49,35 +52,22 @@ class FrechetDistance(Instrument):
 
     def rows(self) -> Sequence[Row]:
         """Plain, unbiased, relative."""
-        influence = "95 %, influence function, over samples"
-        halves = "95 %, normal, over samples"
+        distance = partial(Row, better="lower", aspect="distance", interval=BY_INFLUENCE)
         return [
-            Row(
-                "fid",
-                "Fréchet distance",
-                SQUARE,
-                "lower",
-                "distance",
-                lambda c: c.frechet,
-                influence,
-            ),
-            Row(
+            distance("fid", TITLE, SQUARE, function=lambda c: c.frechet),
+            distance(
                 "fid_unbiased",
-                "Fréchet distance, bias removed",
+                f"{TITLE}, bias removed",
                 SQUARE,
-                "lower",
-                "distance",
-                lambda c: frechet_unbiased(real=c.moments, fake=c.fake.features),
-                halves,
+                function=lambda c: frechet_unbiased(real=c.moments, fake=c.fake.features),
+                restates=TITLE,
             ),
-            Row(
+            distance(
                 "fid_relative",
-                "Fréchet distance over real variance",
+                f"{TITLE} over real variance",
                 "share of tr C",
-                "lower",
-                "distance",
-                relative,
-                influence,
+                function=relative,
+                restates=TITLE,
             ),
         ]
 
@@ -98,7 +88,8 @@ class FrechetDistance(Instrument):
         unit = {"noise": "deviation of pixels in [0, 1]", "blur": "deviation in pixels"}
         title = f"Equivalent {self.ladder} on real images"
         key = f"fid_as_{self.ladder}"
-        return Row(key, title, unit[self.ladder], "lower", "distance", lambda c: c.frechet)
+        row = Row(key, title, unit[self.ladder], "lower", "distance", lambda c: c.frechet)
+        return replace(row, restates=TITLE)
 
     def seen(self, view: View, evidence: Evidence) -> list[Value]:
         """The rows, then the level of the corruption that is as far away as the samples."""
@@ -167,7 +158,7 @@ class KernelDistance(Instrument):
                 "lower",
                 "distance",
                 lambda c: kernel_distance(c.pairs),
-                "95 %, influence function, over samples",
+                BY_INFLUENCE,
             )
         ]
 

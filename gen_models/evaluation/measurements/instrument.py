@@ -38,6 +38,7 @@ class Row:
         function: Gives the number of a comparison; refuses with a `UsageError`.
         interval: What its interval is.
         bounds: Least and greatest value that it can have.
+        restates: Title of the row that this one says again.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Row:
     function: Callable[[Comparison], Estimate]
     interval: str = "95 %, normal, over samples"
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    restates: str | None = None
 
 
 class Instrument(Measurement):
@@ -94,6 +96,7 @@ class Instrument(Measurement):
             f"{split} images, features {extractor.identity}",
             row.aspect,
             extractor.name,
+            row.restates,
         )
 
     def measure(self, evidence: Evidence) -> list[Value]:

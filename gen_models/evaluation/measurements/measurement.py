@@ -50,6 +50,7 @@ def blank(
     protocol: str,
     aspect: str = "",
     extractor: str | None = None,
+    restates: str | None = None,
 ) -> Value:
     """A value that has not been measured."""
     return Value(
@@ -63,6 +64,7 @@ def blank(
         reason="not measured",
         aspect=aspect,
         extractor=extractor,
+        restates=restates,
     )
 
 

@@ -143,13 +143,15 @@ def error_blanks(name: str, title: str, split: str, count: int, protocol: str) -
         protocol: How they are reconstructed.
     """
     rows = [
-        ("mse", "error", "squared pixels in [0, 1]", "lower"),
-        ("psnr", "PSNR", "dB", "higher"),
-        ("ssim", "SSIM", "structural similarity, at most 1", "higher"),
+        ("mse", "error", "squared pixels in [0, 1]", "lower", None),
+        ("psnr", "PSNR", "dB", "higher", f"{title} error"),
+        ("ssim", "SSIM", "structural similarity, at most 1", "higher", None),
     ]
     return [
-        blank(f"{name}_{n}_{split}", f"{title} {t}", unit, better, count, protocol, ASPECT)
-        for n, t, unit, better in rows
+        blank(
+            f"{name}_{n}_{split}", f"{title} {t}", u, better, count, protocol, ASPECT, None, again
+        )
+        for n, t, u, better, again in rows
     ]
 
 

@@ -7,14 +7,13 @@ of the real images, or the shares (K,) that the classes should have.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.statistics.estimate import Estimate
+from gen_models.evaluation.statistics.estimate import Estimate, share_estimate
 from gen_models.information import divergence
 
 
@@ -172,13 +171,12 @@ def confident_share(logits: Tensor, threshold: float = 0.9) -> Estimate:
         threshold: In [0, 1].
 
     Returns:
-        A share in [0, 1], with the error of a mean.
+        A share in [0, 1].
 
     Raises:
         UsageError: If there are fewer than two samples or a logit is not finite.
     """
-    sure = (_checked(logits).softmax(1).amax(1) >= threshold).double()
-    return Estimate(sure.mean().item(), (sure.std() / math.sqrt(len(sure))).item())
+    return share_estimate(_checked(logits).softmax(1).amax(1) >= threshold)
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:

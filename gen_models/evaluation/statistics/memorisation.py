@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.statistics.estimate import Estimate
-from gen_models.evaluation.statistics.neighbours import jackknife, mean_estimate
+from gen_models.evaluation.statistics.estimate import Estimate, mean_estimate, share_estimate
+from gen_models.evaluation.statistics.neighbours import jackknife
 from gen_models.evaluation.statistics.pairs import blocks_of
 from gen_models.evaluation.statistics.points import BLOCK, Points, check, nearest, slices
 
@@ -121,7 +121,7 @@ def authenticity(*, train: Tensor, fake: Tensor) -> Estimate:
     found = nearest(y, x, 1)
     hit, which = found.indices[:, 0].unique(return_inverse=True)
     own = nearest(x.take(hit), x, 2).squares[:, 1]  # the first is the image itself
-    return mean_estimate((found.squares[:, 0] > own[which]).double())
+    return share_estimate(found.squares[:, 0] > own[which])
 
 
 @torch.no_grad()

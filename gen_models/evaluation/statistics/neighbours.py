@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.statistics.estimate import Estimate
+from gen_models.evaluation.statistics.estimate import Estimate, mean_estimate, share_estimate
 from gen_models.evaluation.statistics.pairs import Pairs, blocks_of
 from gen_models.evaluation.statistics.points import Points, nearest
 
@@ -34,7 +34,7 @@ def precision(pairs: Pairs, k: int = 3) -> Estimate:
     Raises:
         UsageError: If the pairs were made with fewer neighbours.
     """
-    return mean_estimate(pairs.touched[:, _column(pairs, k)])
+    return share_estimate(pairs.touched[:, _column(pairs, k)])
 
 
 def recall(pairs: Pairs, k: int = 3) -> Estimate:
@@ -158,13 +158,6 @@ def nearest_neighbour_divergence(*, real: Tensor, fake: Tensor, k: int = 5) -> E
         remaining = others.squares.gather(1, last.clamp_max(others.squares.shape[1] - 1))
         left_out.append(remaining.log().mean() * half)
     return Estimate(value.item(), jackknife(torch.stack(left_out)))
-
-
-def mean_estimate(values: Tensor) -> Estimate:
-    """Mean of one value per fake (M,), and its standard error; None for a single fake."""
-    values, count = values.double(), len(values)
-    error = (values.std() / count**0.5).item() if count > 1 else None
-    return Estimate(values.mean().item(), error)
 
 
 def _column(pairs: Pairs, k: int) -> int:

@@ -180,7 +180,7 @@ def test_confident_share_counts_likely_answers():
     logits = torch.cat([nine_to_one.repeat(30, 1), even.repeat(70, 1)])
     value, error = confident_share(logits, 0.8)
     assert value == pytest.approx(0.3)
-    assert error == pytest.approx((0.3 * 0.7 / 99) ** 0.5)
+    assert error == pytest.approx((30.5 * 70.5) ** 0.5 / 101 / 10)
     assert confident_share(logits, 0.95).value == 0
 
 
