@@ -21,11 +21,21 @@ from rich.table import Table
 from gen_models.data import Digits
 from gen_models.distributions import ContinuousBernoulli
 from gen_models.evaluation import (
-    ClassDivergence,
+    Classes,
+    Copies,
     Evidence,
     EvidenceLowerBound,
+    FeatureDivergence,
     FrechetDistance,
     Inversion,
+    KernelDistance,
+    Memorisation,
+    Neighbourhoods,
+    PathLength,
+    PrecisionRecallCurve,
+    Probe,
+    ProbeTerms,
+    RandomConvolutions,
     Reconstruction,
     ShippedClassifier,
     evaluate,
@@ -38,10 +48,18 @@ from gen_models.training.quiet import quiet
 IMAGES = 20_000
 MEASUREMENTS = [
     FrechetDistance(),
-    ClassDivergence(),
+    KernelDistance(),
+    FeatureDivergence(),
+    Neighbourhoods(),
+    PrecisionRecallCurve(),
+    Classes(),
+    Memorisation(),
+    Copies(),
     Reconstruction(),
+    ProbeTerms(),
     Inversion(images=16, steps=50),
     EvidenceLowerBound(),
+    PathLength(),
 ]
 
 
@@ -100,12 +118,17 @@ def measured(trained: Any, data: Digits, device: str) -> dict[str, float | None]
     evidence = Evidence(
         model=copy.deepcopy(trained).to(device).eval(),
         train=data.train,
+        validation=data.validation,
         real=data.test,
         split="test",
-        extractor=ShippedClassifier(data.shape, data.name).to(device),
+        extractors=tuple(
+            extractor(data.shape, data.name).to(device)
+            for extractor in (ShippedClassifier, RandomConvolutions)
+        ),
         samples=1000,
         seed=0,
         device=torch.device(device),
+        probe=Probe(partial(ConvTrunk, hidden=[256]), images=5000),
     )
     started = time.perf_counter()
     values = {value.name: value.value for value in evaluate(evidence, MEASUREMENTS)}
