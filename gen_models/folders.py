@@ -16,7 +16,9 @@ def claim(folder: Path) -> None:
         with (folder / "status.json").open("x") as stream:
             stream.write('{"status": "running"}')
     except FileExistsError:
-        raise UsageError(f"{folder} holds a run already: give another hydra.run.dir") from None
+        raise UsageError(
+            f"{folder} holds a run already: give another folder (hydra.run.dir=DIR, --out DIR)"
+        ) from None
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
 

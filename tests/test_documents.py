@@ -65,3 +65,21 @@ def test_the_readmes_python_runs_as_written(tmp_path, monkeypatch):
         exec(compile(code, "README.md", "exec"), names)
     assert names["pixels"].shape == (64, 1, 16, 16)
     assert 0 <= names["pixels"].min() <= names["pixels"].max() <= 1
+
+
+def test_the_examples_of_the_measurements_page_run_as_written():
+    from gen_models.evaluation import evaluate
+
+    from .evaluation.models import Complete, digits, evidence
+
+    text = (REPOSITORY / "docs/metrics.md").read_text()
+    loop, mine = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    images = digits().test.images
+    names = {"real_images": images, "samples": images[:50].float() / 255}
+    exec(compile(loop, "docs/metrics.md", "exec"), names)
+    assert names["distance"].compute() > 0
+    # A class made by exec has no module to be found by, which dataclasses look for.
+    names = {"__name__": __name__}
+    exec(compile(mine, "docs/metrics.md", "exec"), names)
+    [value] = evaluate(evidence(Complete()), [names["Shift"]()])
+    assert 0 < value.floor.value < value.value

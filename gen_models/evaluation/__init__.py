@@ -34,11 +34,13 @@ from gen_models.evaluation.measurements.reconstructions import (
     Reconstruction,
 )
 from gen_models.evaluation.probe import Probe, ProbeEncoder
+from gen_models.evaluation.statistics.estimate import Estimate
 
 __all__ = [
     "Classes",
     "Comparison",
     "Copies",
+    "Estimate",
     "Evidence",
     "EvidenceLowerBound",
     "Extractor",

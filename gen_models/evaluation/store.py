@@ -101,6 +101,9 @@ class FeatureStore:
         known = None if path is None else read(path, text)
         if known is not None:
             return known
+        if not self.computed:
+            kept = f"kept in {self.folder}" if self.folder else "kept nowhere"
+            log.info("measuring real images, floors and ceilings once, %s", kept)
         self.computed += 1
         made = {name: tensor.contiguous() for name, tensor in compute().items()}
         if path is not None:

@@ -23,6 +23,7 @@ from gen_models.evaluation import (
 )
 from gen_models.evaluation.given import Given
 from gen_models.evaluation.statistics.ladder import corrupted
+from gen_models.reporting.verdicts import verdict
 
 from .models import SHAPE, by_name, digits, evidence
 
@@ -71,10 +72,14 @@ def seen(name):
     return by_name(evaluate(evidence(model, real, EXTRACTORS, samples=180), INSTRUMENTS))
 
 
+def pair(name, key):
+    """The value of a wrong set, and of the good one."""
+    return (next(v for k, v in seen(n).items() if k.startswith(key)) for n in (name, "good"))
+
+
 def worsening(name, key):
     """By how many standard errors of both a wrong set does worse than the good one."""
-    [wrong] = [v for k, v in seen(name).items() if k.startswith(key)]
-    [good] = [v for k, v in seen("good").items() if k.startswith(key)]
+    wrong, good = pair(name, key)
     error = ((wrong.error or 0) ** 2 + (good.error or 0) ** 2) ** 0.5
     # Statistics of memorisation have no direction of their own: less is closer to copies.
     sign = {"lower": 1, "higher": -1, None: -1}[good.better]
@@ -104,6 +109,9 @@ def worsening(name, key):
 def test_the_instrument_that_should_see_it_does(name, worse):
     for key in worse.split():
         assert worsening(name, key) > 2.5, key
+        wrong, good = pair(name, key)
+        if good.better and good.error:  # the report's own test says so too
+            assert verdict({0: wrong}, {0: good}).decided, key
 
 
 @pytest.mark.parametrize(
