@@ -1,12 +1,12 @@
 """How fast and how exact are the distances? `python benchmarks/speed/distances.py`.
 
 One table: this package against the libraries in use, from the same features to the same number, in
-one process. The contestants of a row take turns, in another order each time, so that a neighbour on
-the machine slows all of them; what is shown is the median of *ratios* over the turns. Fakes are
+one process. All contestants take turns, in another order each time, so that a neighbour on the
+machine slows all of them; what is shown is the median of *ratios* over the turns. Fakes are
 real features moved by a symmetric positive map T and a shift v, so that their Frechet distance,
 tr((I - T) C (I - T)) + |v|^2, is known without any matrix root.
 
-Another row is one line in `cases`.
+Another contestant is one line in `contestants`, another row one in `ROWS`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from gen_models.evaluation.statistics.frechet import (
 )
 
 Number = Callable[[], float]
-ENOUGH = 10  # CPU seconds of a row, after which three turns do
+ENOUGH = 60  # CPU seconds, after which three turns do
 
 
 def draw(count: int, dimension: int) -> tuple[Tensor, Tensor, float]:
@@ -115,45 +115,44 @@ def pairwise(real: Tensor, fake: Tensor) -> float:
     return kernel_distance(pairs).value
 
 
-def pairwise_by_libraries(real: Tensor, fake: Tensor) -> float:
-    """The same by torchmetrics, whose KID is of 100 subsets of 1000, and prdc at k = 5."""
+def by_prdc(real: Tensor, fake: Tensor) -> float:
+    """Precision, recall, density and coverage by their authors' package, all at k = 5."""
     from prdc import compute_prdc
 
-    size = min(1000, len(real))
-    with open(os.devnull, "w") as no, redirect_stdout(no), redirect_stderr(no):  # both talk
-        compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)
-        return by_torchmetrics("KernelInceptionDistance", real, fake, subset_size=size)
+    return float(compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)["precision"])
 
 
-class Case(NamedTuple):
-    """One row: what is computed, our way, the others' by name, and the number if it is known."""
-
-    title: str
-    ours: Number
-    others: Mapping[str, Number]
-    truth: float | None = None
-
-
-def cases(real: Tensor, fake: Tensor, truth: float) -> Iterator[Case]:
-    """All rows of the table."""
+def contestants(real: Tensor, fake: Tensor) -> dict[str, Number]:
+    """All that is timed, by name."""
     moments, known = Moments.of(real), gaussian(real)
-    stored = {"scipy sqrtm": partial(by_root, lambda: known, fake)}
-    frechet = {
+    half, subset = (real.float(), fake.float()), min(1000, len(real))
+    frechet, kernel = "FrechetInceptionDistance", "KernelInceptionDistance"
+    return {
+        "Frechet": lambda: distance(Moments.of(real), fake),
+        "Frechet, stored": lambda: distance(moments, fake),
+        "Frechet, error": lambda: frechet_estimate(real=moments, fake=fake).value,
+        "pairs": partial(pairwise, *half),
         "scipy sqrtm": partial(by_root, lambda: gaussian(real), fake),
-        "torchmetrics": partial(by_torchmetrics, "FrechetInceptionDistance", real, fake),
-        "torch-fidelity": partial(by_torch_fidelity, real, fake),
+        "scipy sqrtm, stored": partial(by_root, lambda: known, fake),
+        "torchmetrics FID": partial(by_torchmetrics, frechet, real, fake),
+        "torch-fidelity FID": partial(by_torch_fidelity, real, fake),
+        "torchmetrics KID": partial(by_torchmetrics, kernel, *half, subset_size=subset),
+        "prdc": partial(by_prdc, *half),
     }
-    both = real.float(), fake.float()
-    libraries = {"torchmetrics + prdc": partial(pairwise_by_libraries, *both)}
-    estimate = partial(frechet_estimate, real=moments, fake=fake)
-    unbiased = partial(frechet_unbiased, real=moments, fake=fake)
 
-    yield Case("Frechet distance", lambda: distance(Moments.of(real), fake), frechet, truth)
-    yield Case("  real moments stored", lambda: distance(moments, fake), stored, truth)
-    yield Case("  and standard error (ours alone)", lambda: estimate().value, stored, truth)
-    if len(fake) // 2 > fake.shape[1]:
-        yield Case("  and unbiased (ours alone)", lambda: unbiased().value, stored)
-    yield Case("KID + precision, recall, density, coverage", partial(pairwise, *both), libraries)
+
+# What is computed, by which contestants of ours, and by which others.
+ROWS = [
+    ("Frechet distance", ["Frechet"], ["scipy sqrtm"]),
+    ("Frechet distance", ["Frechet"], ["torchmetrics FID"]),
+    ("Frechet distance", ["Frechet"], ["torch-fidelity FID"]),
+    ("  real moments stored", ["Frechet, stored"], ["scipy sqrtm, stored"]),
+    ("  and standard error (ours alone)", ["Frechet, error"], ["scipy sqrtm, stored"]),
+    ("KID, by the pass over pairs", ["pairs"], ["torchmetrics KID"]),
+    ("PRDC, by the same pass", ["pairs"], ["prdc"]),
+    ("KID + PRDC, by the same pass", ["pairs"], ["torchmetrics KID", "prdc"]),
+    ("all", ["Frechet", "pairs"], ["scipy sqrtm", "torchmetrics KID", "prdc"]),
+]
 
 
 class Turn(NamedTuple):
@@ -165,47 +164,55 @@ class Turn(NamedTuple):
 
 
 def timed(number: Number) -> Turn:
-    """Take a turn."""
-    processor, wall, value = time.process_time(), time.perf_counter(), number()
+    """Take a turn; torchmetrics warns and prdc talks."""
+    with open(os.devnull, "w") as no, redirect_stdout(no), redirect_stderr(no):
+        processor, wall, value = time.process_time(), time.perf_counter(), number()
     return Turn(time.process_time() - processor, time.perf_counter() - wall, value)
 
 
-def compared(case: Case, repeats: int) -> Iterator[list[str]]:
-    """A line for each other contestant: CPU seconds, ratios of CPU and wall, errors."""
-    contestants = [("ours", case.ours), *case.others.items()]
-    turns: dict[str, list[Turn]] = {name: [] for name, _ in contestants}
-    start = time.process_time()
+def taken(numbers: Mapping[str, Number], repeats: int) -> dict[str, list[Turn]]:
+    """The turns of all contestants; those whose package is missing take none."""
+    turns: dict[str, list[Turn]] = {name: [] for name in numbers}
+    names, start = list(numbers), time.process_time()
     for repeat in range(repeats):
         if repeat >= 3 and time.process_time() - start > ENOUGH:
             break
-        first = repeat % len(contestants)
-        for name, number in contestants[first:] + contestants[:first]:
-            turns[name].append(timed(number))
-    ours = turns.pop("ours")
+        first = repeat % len(names)
+        for name in names[first:] + names[:first]:
+            with suppress(ImportError):
+                turns[name].append(timed(numbers[name]))
+    return turns
 
-    def error(turn: Turn) -> str:
-        return "" if case.truth is None else f"{abs(turn.value / case.truth - 1):.0e}"
 
-    seconds = statistics.median(turn.processor for turn in ours)
-    for name, theirs in turns.items():
-        pairs = list(zip(theirs, ours, strict=True))
-        processor = statistics.median(a.processor / b.processor for a, b in pairs)
-        wall = statistics.median(a.wall / b.wall for a, b in pairs)
-        numbers = [f"{seconds:.3g}", f"{processor:.2f}", f"{wall:.2f}"]
-        yield [case.title, name, *numbers, error(ours[0]), error(theirs[0])]
+def line(
+    title: str, ours: list[str], theirs: list[str], turns: Mapping[str, list[Turn]], truth: float
+) -> list[str]:
+    """CPU seconds, ratios of CPU and wall, errors of what is a Frechet distance."""
+    missing = [name for name in theirs if not turns[name]]
+    if missing:
+        return [title, f"not installed: {', '.join(missing)}"]
+    a, b = (
+        [[sum(parts) for parts in zip(*turn, strict=True)] for turn in zip(*runs, strict=True)]
+        for runs in ([turns[name] for name in names] for names in (ours, theirs))
+    )
+    seconds = statistics.median(turn[0] for turn in a)
+    pairs = list(zip(a, b, strict=True))
+    ratios = [statistics.median(y[clock] / x[clock] for x, y in pairs) for clock in (0, 1)]
+    cells = [title, " + ".join(theirs), f"{seconds:.3g}", *(f"{ratio:.2f}" for ratio in ratios)]
+    if ours[-1].startswith("Frechet"):
+        cells += [f"{abs(side[0][2] / truth - 1):.0e}" for side in (a, b)]
+    return cells
 
 
 def speed(dimension: int, count: int, repeats: int) -> None:
     """Print the table of one size."""
     columns = ("what", "against", "ours, CPU s", "CPU ratio", "wall ratio", "our error", "theirs")
     table = Table(*columns, title=f"D = {dimension}, N = {count} each; ratios: theirs over ours")
-    for case in cases(*draw(count, dimension)):
-        try:
-            for line in compared(case, repeats):
-                table.add_row(*line)
-        except ImportError as error:
-            table.add_row(case.title, f"not installed: {error.name}")
-    Console(width=132).print(table)
+    real, fake, truth = draw(count, dimension)
+    turns = taken(contestants(real, fake), repeats)
+    for row in ROWS:
+        table.add_row(*line(*row, turns, truth))
+    Console(width=140).print(table)
 
 
 def footprint(dimension: int, count: int) -> tuple[float, float]:

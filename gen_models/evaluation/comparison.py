@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
@@ -71,9 +72,16 @@ class Comparison:
         return frechet_estimate(real=self.moments, fake=self.fake.features)
 
     @cached_property
+    def shuffled(self) -> Tensor:
+        """Features of the samples in random order: blocks of a jackknife are to be alike."""
+        generator = torch.Generator().manual_seed(0)
+        order = torch.randperm(len(self.fake.features), generator=generator)
+        return self.fake.features[order.to(self.fake.features.device)]
+
+    @cached_property
     def pairs(self) -> Pairs:
         """All that pairwise distances and kernels say."""
-        return Pairs.of(real=self.real.features, fake=self.fake.features, neighbours=NEIGHBOURS)
+        return Pairs.of(real=self.real.features, fake=self.shuffled, neighbours=NEIGHBOURS)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made the first time that it is asked for under this key."""

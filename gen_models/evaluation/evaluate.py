@@ -61,6 +61,6 @@ def lost(value: Value) -> Value:
 @contextmanager
 def undisturbed(model: Any, seed: int) -> Iterator[None]:
     """Evaluation mode and a random state of its own; both are given back as they were."""
-    with evaluating(model), torch.random.fork_rng():
+    with evaluating(model), torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

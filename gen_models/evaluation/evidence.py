@@ -18,7 +18,6 @@ from gen_models.evaluation.extractors.features import (
     Extractor,
     Features,
     extract,
-    full_precision,
     gather,
 )
 from gen_models.evaluation.store import FeatureStore
@@ -98,24 +97,41 @@ class Evidence:
         """Values (N, ...) of a function of pixels, for all images, on the CPU in float64."""
         return torch.cat([function(p).cpu().double() for p in self.batches(images)])
 
-    @cached_property
+    @property
     def drawn(self) -> Drawn:
         """Samples and their features, in one pass: pixels live for one batch only.
 
         Raises:
-            UsageError: If a sample is no image, or not finite.
+            UsageError: If a sample is no image of the shape of the real ones, or not finite; it is
+                tried once.
         """
+        if isinstance(self._drawn, UsageError):
+            raise self._drawn
+        return self._drawn
+
+    @cached_property
+    def _drawn(self) -> Drawn | UsageError:
+        try:
+            return self._draw()
+        except UsageError as error:
+            return error
+
+    def _draw(self) -> Drawn:
         generator, images, clamped = self.generator(), [], 0
         features: list[list[Features]] = [[] for _ in self.extractors]
         for first in range(0, self.samples, self.batch):
             count = min(self.batch, self.samples - first)
             taken = as_bytes(self.model.sample(count, generator), first)
+            wanted = count, *self.real.images.shape[1:]
+            if taken.images.shape != wanted:
+                raise UsageError(
+                    f"asked for samples of shape {tuple(wanted)}, the model gave "
+                    f"{tuple(taken.images.shape)}"
+                )
             clamped += taken.clamped
             images.append(taken.images.cpu())
-            with full_precision():
-                pixels = to_pixels(taken.images.to(self.device))
-                for extractor, parts in zip(self.extractors, features, strict=True):
-                    parts.append(extractor(pixels))
+            for extractor, parts in zip(self.extractors, features, strict=True):
+                parts.append(extract(extractor, taken.images, self.device, self.batch))
         return Drawn(torch.cat(images), clamped, tuple(gather(parts) for parts in features))
 
     @cached_property
@@ -159,7 +175,7 @@ class Evidence:
         shape = (self.samples, *self.real.images.shape[1:])
         if name == "noise":
             generator = torch.Generator().manual_seed(self.seed)
-            return to_bytes(torch.rand(shape, generator=generator))
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         if name == "mean":
             return to_bytes(self.mean_image.cpu()).expand(shape)
         chosen = {"training": self.train, "validation": self.validation}[name]
@@ -185,10 +201,9 @@ class View:
         evidence = self.evidence
 
         def compute() -> Features:
-            with full_precision():
-                return extract(self.extractor, images, evidence.device, evidence.batch)
+            return extract(self.extractor, images, evidence.device, evidence.batch)
 
-        made = evidence.store.features(images, self.extractor, compute)
+        made = evidence.store.features(images, self.extractor, evidence.device, compute)
         return made._replace(extractor=self.extractor.identity)
 
     @cached_property

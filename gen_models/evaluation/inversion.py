@@ -53,5 +53,6 @@ def invert(
     with torch.no_grad():
         found = model.decode(z)
         errors = (found - target).square().mean((1, 2, 3)).view(starts, count)
-        best = errors.argmin(0) * count + torch.arange(count, device=pixels.device)
+        least = errors.nan_to_num(nan=torch.inf).argmin(0)  # argmin would choose a NaN
+        best = least * count + torch.arange(count, device=pixels.device)
         return found[best], z.detach()[best]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.extractors.features import full_precision
+from gen_models.evaluation.precision import full_precision
 from gen_models.evaluation.statistics.estimate import Estimate
 
 

@@ -14,6 +14,7 @@ from torchvision.utils import save_image
 from gen_models.capabilities import Decodes, Reconstructs, Samples
 from gen_models.data.ranges import quantise, to_pixels
 from gen_models.errors import UsageError
+from gen_models.evaluation.contract import as_bytes
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.reconstructions import Inversion
@@ -49,7 +50,7 @@ def sample_grid(model: Any, device: torch.device, seed: int, count: int = 64) ->
     """Samples at the first draws of the seed."""
     generator = torch.Generator(device).manual_seed(seed)
     with undisturbed(model, seed):
-        pixels = model.sample(count, generator)
+        pixels = to_pixels(as_bytes(model.sample(count, generator)).images)
     caption = f"{count} samples in the order they were drawn, none left out (seed {seed})."
     return Grid("samples", "Samples", caption, pixels, 8 if count <= 64 else 16)
 
@@ -103,8 +104,8 @@ def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) ->
     grids: list[Grid] = []
     what = f"Odd rows: {evidence.split} images. Below each:"
     if isinstance(model, Samples):
-        grids.append(sample_grid(model, evidence.device, evidence.seed))
         with undisturbed(model, evidence.seed), suppress(UsageError):  # the values say why
+            grids.append(sample_grid(model, evidence.device, evidence.seed))
             grids.append(neighbours(evidence, count))
     with undisturbed(model, evidence.seed):
         real = torch.cat(list(evidence.batches(images)))
@@ -113,9 +114,10 @@ def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) ->
             how = f"{what} what encoder and decoder give back."
             grids.append(pairs("reconstructions", "Reconstructions", how, real, made, 10))
         if isinstance(model, Decodes) and inversion is not None:
-            found, _ = inversion.search(evidence, images)
-            how = f"{what} the best that a search of the latent space found."
-            grids.append(pairs("inversions", "Reconstruction by search", how, real, found, 10))
+            with suppress(UsageError):
+                found, _ = inversion.search(evidence, images)
+                how = f"{what} the best that a search of the latent space found."
+                grids.append(pairs("inversions", "Reconstruction by search", how, real, found, 10))
         if isinstance(model, Decodes):
             grids.append(interpolation(model, evidence))
     return grids

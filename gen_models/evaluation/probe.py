@@ -27,6 +27,7 @@ from gen_models.distributions import DiagonalGaussian, StandardNormal
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.precision import deterministic, full_precision
 
 LEAST_VARIANCE = 2.0**-16 / 12
 """Of rounding to 8 bits, squared pixels: no decoder is more exact than the images are."""
@@ -120,8 +121,8 @@ class Probe:
         """
         if not len(evidence.validation.images):
             raise UsageError("the probe needs validation images: set data.validation above 0")
-        kernels = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with undisturbed(evidence.model, evidence.seed), torch.enable_grad(), kernels:
+        guards = undisturbed(evidence.model, evidence.seed), full_precision(), deterministic()
+        with guards[0], guards[1], guards[2], torch.enable_grad():
             prior = prior_of(evidence)
             encoder = self._untrained(evidence, prior.event_shape[0])
             self._train(encoder, prior, evidence)
@@ -234,7 +235,9 @@ def prior_of(evidence: Evidence) -> Distribution:
             return given
     z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
     # Six standard errors of mean and variance.
-    if z.mean(0).abs().max() > 0.06 or (z.var(0) - 1).abs().max() > 0.085:
+    spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
+    odd = z.mean(0).abs().max() > 0.06 or (z.var(0) - 1).abs().max() > 0.085
+    if odd or (z**4).mean(0).sub(3).abs().max() > 0.6 or (spread - 1).abs() > 0.3:
         raise UsageError(
             f"{type(evidence.model).__name__} does not draw latents from N(0, I); give it a method "
             "prior() that returns their torch distribution"

@@ -12,13 +12,16 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
-from gen_models.evaluation.extractors.features import Extractor, Features
+from gen_models.evaluation.extractors.features import Extractor, Features, extract
 from gen_models.records import write_whole
 
 SCHEMA = 1
@@ -42,18 +45,23 @@ class FeatureStore:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.computed = 0
+        self._sees: dict[tuple[Extractor, tuple[int, ...]], str] = {}
 
     def features(
-        self, images: Tensor, extractor: Extractor, compute: Callable[[], Features]
+        self,
+        images: Tensor,
+        extractor: Extractor,
+        device: torch.device,
+        compute: Callable[[], Features],
     ) -> Features:
         """Features of images, read where they are known, else computed and kept.
 
         Args:
             images: Bytes (N, C, H, W).
-            extractor: Whose features they are.
+            extractor: Whose features they are; on the device.
+            device: Where they are wanted.
             compute: Gives them.
         """
-        parameters = next(iter(extractor.state_dict().values()), torch.zeros(0))
         key = {
             "kind": "features",
             "images": content(images),
@@ -63,7 +71,9 @@ class FeatureStore:
             "size": extractor.size,
             "dtype": "float32",
             # Kernels of another device round otherwise.
-            "device": parameters.device.type,
+            "device": device.type,
+            # What the weights do not say: the code around them.
+            "sees": self.sees(extractor, images, device),
         }
 
         def tensors() -> dict[str, Tensor]:
@@ -72,9 +82,15 @@ class FeatureStore:
             return {name: tensor.cpu() for name, tensor in held.items() if tensor is not None}
 
         held = self._entry(f"{extractor.name}-{len(images)}", key, tensors)
-        device = parameters.device
         logits = held.get("logits")
         return Features(held["features"].to(device), None if logits is None else logits.to(device))
+
+    def sees(self, extractor: Extractor, images: Tensor, device: torch.device) -> str:
+        """Hash of what an extractor makes of fixed noise of the images' shape."""
+        known = extractor, tuple(images.shape[1:])
+        if known not in self._sees:
+            self._sees[known] = content_of(fixed_features(extractor, images, device))
+        return self._sees[known]
 
     def numbers(
         self, name: str, depends_on: Mapping[str, Any], compute: Callable[[], list[float]]
@@ -150,18 +166,37 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def content(images: Tensor) -> str:
-    """SHA-256 over the shape and the bytes of images (N, C, H, W)."""
-    digest = hashlib.sha256(str(tuple(images.shape)).encode())
-    digest.update(images.cpu().contiguous().numpy().data)
+def fixed_features(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:
+    """Features (2, D) of two images of fixed noise, as large as those that are measured."""
+    words = numpy.random.Philox(key=0).random_raw(2 * images[0].numel())
+    noise = torch.from_numpy((words >> numpy.uint64(56)).astype(numpy.uint8))
+    seen = extract(extractor, noise.view(2, *images.shape[1:]), device, batch=2)
+    return seen.features.cpu()
+
+
+def content(images: Tensor | None) -> str:
+    """SHA-256 over dtype, shape and bytes; images (N, C, H, W), or labels, or None."""
+    return "none" if images is None else content_of(images.cpu())
+
+
+def content_of(tensor: Tensor) -> str:
+    """SHA-256 over dtype, shape and bytes of a tensor on the CPU."""
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
+@cache
 def code_digest() -> str:
-    """SHA-256 over the source of this package: another formula is another number."""
+    """SHA-256 over the source of gen_models and the versions it computes with.
+
+    Another formula is another number.
+    """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
+    for package in ("numpy", "scipy", "scikit-learn"):
+        digest.update(version(package).encode())
     return digest.hexdigest()
 
 

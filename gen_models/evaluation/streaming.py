@@ -18,6 +18,7 @@ from torchmetrics import Metric
 from gen_models.data.ranges import quantise, to_pixels
 from gen_models.errors import UsageError
 from gen_models.evaluation.extractors.features import Features
+from gen_models.evaluation.precision import full_precision
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.frechet import frechet_distance
 from gen_models.evaluation.statistics.moments import Moments, as_rows, block_length, compressed
@@ -199,7 +200,7 @@ def features_of(images: Tensor, extractor: Callable[[Tensor], Features | Tensor]
     if isinstance(extractor, torch.nn.Module):
         extractor.to(pixels.device)
     # Half precision would move the distance by more than models differ.
-    with evaluating(extractor), torch.autocast(pixels.device.type, enabled=False):
+    with evaluating(extractor), full_precision():
         seen = extractor(pixels)
     features = seen.features if isinstance(seen, Features) else seen
     if features.dim() != 2 or len(features) != len(pixels):

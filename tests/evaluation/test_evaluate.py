@@ -110,7 +110,7 @@ def test_directions_floors_and_ceilings_are_the_right_way_round():
         "class_kl_nats_digits64_1000": "lower",
         "class_coverage_digits64_1000": "higher",
         "classifier_score_digits64_1000": "higher",
-        "confident_digits64_1000": "higher",
+        "confident_0.9_digits64_1000": "higher",
         "reconstruction_mse": "lower",
         "reconstruction_psnr": "higher",
         "reconstruction_ssim": "higher",

@@ -19,6 +19,7 @@ from gen_models.evaluation import (
     evaluate,
 )
 from gen_models.evaluation.given import Given
+from gen_models.evaluation.pictures import gallery
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 
 from .models import SHAPE, Complete, Resampler, by_name, digits, evidence
@@ -49,8 +50,9 @@ def test_samples_are_drawn_once_and_shown_to_every_extractor_once():
     about.batch = 300
     evaluate(about, INSTRUMENTS[1:3])
     assert model.drawn == 1000
-    # 1000 samples, 1000 of noise, 1000 mean images, 360 test and 1293 training images.
-    assert extractor.seen == 3 * 1000 + 360 + 1293
+    # 1000 samples, 1000 of noise, 1000 mean images, 360 test and 1293 training images, and two of
+    # fixed noise, by which the store knows the extractor.
+    assert extractor.seen == 3 * 1000 + 360 + 1293 + 2
 
 
 def test_the_batch_size_changes_no_sample():
@@ -70,7 +72,7 @@ def test_a_warm_store_computes_nothing_real_and_changes_no_bit(tmp_path):
     assert computed > 0
     warm, computed, seen = measured(tmp_path)
     assert computed == 0
-    assert seen == 500
+    assert seen == 500 + 2
     assert bare == cold == warm
 
 
@@ -168,3 +170,50 @@ def test_too_few_samples_cost_the_row_and_not_the_others():
 def test_given_samples_run_out_with_a_word():
     values = evaluate(evidence(Given(digits().test.images), samples=400), [KernelDistance()])
     assert "360 given samples, 400 were asked for" in values[0].reason
+
+
+def test_samples_of_another_shape_are_a_reason():
+    for shape, told in (((100, 1, 8, 8), "(100, 1, 8, 8)"), ((100, 3, 16, 16), "(100, 3, 16, 16)")):
+        values = evaluate(evidence(Given(torch.rand(shape)), samples=100), [KernelDistance()])
+        assert told in values[0].reason
+    few = Given(digits().test.images[:50])
+    few.sample = lambda count, generator=None: few.images[:50]
+    assert "gave (50," in evaluate(evidence(few, samples=100), [KernelDistance()])[0].reason
+
+
+def test_models_may_sample_bytes():
+    class Bytes(Complete):
+        def sample(self, count, generator=None):
+            return (super().sample(count, generator) * 255).round().to(torch.uint8)
+
+    one, other = (evaluate(evidence(m), [KernelDistance()]) for m in (Bytes(), Complete()))
+    assert one == other
+    assert gallery(evidence(Bytes()), None)[0].pixels.max() <= 1
+
+
+def test_one_extractor_that_fails_costs_the_other_nothing():
+    class Blind(RandomConvolutions):
+        """Not finite on black."""
+
+        def forward(self, pixels):
+            features, *_ = super().forward(pixels)
+            return Features(features / (pixels.amax((1, 2, 3)) > 0)[:, None])
+
+    black = Given(torch.zeros(200, *SHAPE))
+    pair = Blind(SHAPE, "digits"), ShippedClassifier(SHAPE, "digits")
+    values = evaluate(evidence(black, extractors=pair, samples=200), [FrechetDistance()])
+    assert "not finite" in values[0].reason
+    assert by_name(values)["fid_digits64_200_test"].value > 0
+
+
+def test_the_order_of_the_samples_moves_no_error():
+    train = digits().train
+    rows = train.labels[:500].argsort()
+    instruments = [KernelDistance(), Neighbourhoods()]
+    one, other = (
+        evaluate(evidence(Given(train.images[:500][order]), samples=500), instruments)
+        for order in (torch.arange(500), rows)
+    )
+    for left, right in zip(one, other, strict=True):
+        assert left.value == pytest.approx(right.value, rel=1e-6, abs=1e-9)
+        assert left.error == pytest.approx(right.error, rel=0.5)

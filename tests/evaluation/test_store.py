@@ -28,7 +28,7 @@ def ask(folder, images, extractor):
     """The features by a new process's store, and how many entries it had to compute."""
     store = FeatureStore(folder)
     cpu = torch.device("cpu")
-    features = store.features(images, extractor, lambda: extract(extractor, images, cpu, 8))
+    features = store.features(images, extractor, cpu, lambda: extract(extractor, images, cpu, 8))
     return features, store.computed
 
 
@@ -60,6 +60,31 @@ def test_any_change_is_another_entry(tmp_path):
     ]:
         assert ask(tmp_path, other_images, other)[1] == 1
     assert ask(tmp_path, images, linear())[1] == 0
+
+
+class Layers(torch.nn.Module):
+    """Gives one of two things, by an attribute that is no weight."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return x.flatten(1)[:, self.layer : self.layer + 3]
+
+
+def test_the_code_around_the_weights_counts(tmp_path):
+    images = some_images()
+    one, two = (Network(SHAPE, "x", network=Layers(layer), name="n") for layer in (0, 1))
+    assert one.identity != two.identity
+    assert ask(tmp_path, images, one)[1] == ask(tmp_path, images, two)[1] == 1
+
+    class Shifted(RandomConvolutions):
+        def forward(self, pixels):
+            return super().forward(1 - pixels)
+
+    assert ask(tmp_path, images, RandomConvolutions(SHAPE, "x"))[1] == 1
+    assert ask(tmp_path, images, Shifted(SHAPE, "x"))[1] == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "swap"])
@@ -113,7 +138,9 @@ def test_a_folder_that_takes_nothing_costs_a_warning_and_no_number(tmp_path, cap
     store = FeatureStore(tmp_path / "file")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            features = store.features(images, extractor, lambda: Features(torch.ones(20, 4)))
+            features = store.features(
+                images, extractor, torch.device("cpu"), lambda: Features(torch.ones(20, 4))
+            )
     assert features.features.shape == (20, 4)
     assert len(caplog.messages) == 1
     assert "cannot keep" in caplog.messages[0]

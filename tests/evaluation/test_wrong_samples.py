@@ -94,7 +94,7 @@ def worsening(name, key):
         ("noisy", "coverage_k5_random128 classifier_score confident"),
         ("blurred", "fid_digits64 fid_random128 kid_digits64 kid_random128 precision_k3_digits64"),
         ("blurred", "density_k5_digits64 recall_k3_digits64 recall_k3_random128 classifier_score"),
-        ("blurred", "feature_kl_ratio_digits64 feature_kl_neighbours_digits64"),
+        ("blurred", "feature_kl_neighbours_digits64"),
         ("half the classes", "fid_digits64 fid_random128 kid_digits64 recall_k3_digits64"),
         ("half the classes", "recall_k3_random128 coverage_k5_digits64 coverage_k5_random128"),
         ("half the classes", "class_kl class_coverage feature_kl_ratio_digits64"),

@@ -6,14 +6,14 @@ part of the number's name, and its identity (name and hash) part of the protocol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gen_models.data.ranges import to_pixels
+from gen_models.evaluation.precision import full_precision
 
 Shape = tuple[int, int, int]
 
@@ -45,6 +45,7 @@ class Extractor(nn.Module):
         digest: SHA-256, in hexadecimal, of all that the features depend on beside the images.
         dimension: D.
         size: (H, W) that images are resized to; None: they are seen as they are.
+        rounds: Whether it rounds what it sees to 8 bits itself, so that small steps are lost.
         classes: Whether there are logits, of the classes of the data set.
     """
 
@@ -52,6 +53,7 @@ class Extractor(nn.Module):
     digest: str
     dimension: int
     size: tuple[int, int] | None = None
+    rounds: bool = False
     classes: bool = False
 
     @property
@@ -64,8 +66,10 @@ class Extractor(nn.Module):
         raise AssertionError("an extractor says what its features are")
 
 
+@torch.no_grad()
+@full_precision()
 def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: int) -> Features:
-    """Features of bytes (N, C, H, W), a batch at a time.
+    """Features of bytes (N, C, H, W), a batch at a time, in full float32.
 
     Args:
         extractor: On the device.
@@ -81,20 +85,3 @@ def gather(parts: Iterable[Features]) -> Features:
     features, logits, extractors = zip(*parts, strict=True)
     joined = None if logits[0] is None else torch.cat(logits)
     return Features(torch.cat(features), joined, extractors[0])
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """No gradients, and float32 as it is: neither autocast nor TF32, which a distance notices."""
-    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, convolution.allow_tf32
-    matmul.allow_tf32 = convolution.allow_tf32 = False
-    try:
-        with (
-            torch.no_grad(),
-            torch.autocast("cuda", enabled=False),
-            torch.autocast("cpu", enabled=False),
-        ):
-            yield
-    finally:
-        matmul.allow_tf32, convolution.allow_tf32 = before

@@ -35,6 +35,7 @@ class Inception(Extractor):
     HASH = "6726825d"
     dimension = 2048
     size = (299, 299)
+    rounds = True
 
     def __init__(
         self,

@@ -81,8 +81,16 @@ class Network(Extractor):
 
 
 def weights_digest(network: nn.Module, preprocessing: dict[str, Any]) -> str:
-    """SHA-256 over a network's structure, its weights and what is done to images before it."""
-    digest = hashlib.sha256(json.dumps([repr(network), preprocessing]).encode())
+    """SHA-256 over a network's structure, options and weights, and what is done to images before.
+
+    Options are the plain attributes of its modules, such as the layer that features are taken from.
+    """
+    plain = bool, int, float, str, tuple, list, type(None)
+    options = {
+        name: {k: repr(v) for k, v in sorted(vars(module).items()) if isinstance(v, plain)}
+        for name, module in network.named_modules()
+    }
+    digest = hashlib.sha256(json.dumps([repr(network), options, preprocessing]).encode())
     for key, tensor in sorted(network.state_dict().items()):
         digest.update(key.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

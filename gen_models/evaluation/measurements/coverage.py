@@ -91,6 +91,10 @@ class PrecisionRecallCurve(Instrument):
 
     seed: int = 0
 
+    def how(self, evidence: Evidence) -> str:
+        """The clustering."""
+        return f"; clusters by seed {self.seed}"
+
     def rows(self) -> Sequence[Row]:
         """F with recall, and with precision, counted eight times."""
         unit = "share, by 20 clusters"
@@ -139,6 +143,10 @@ class Classes(Instrument):
         """Classifiers; where there is none, the first extractor, which says so."""
         return [v for v in evidence.views if v.extractor.classes] or evidence.views[:1]
 
+    def how(self, evidence: Evidence) -> str:
+        """The settings."""
+        return f"; a class is covered with {self.share:g} of its samples"
+
     def rows(self) -> Sequence[Row]:
         """Divergence, coverage, score, confidence."""
         return [
@@ -169,7 +177,7 @@ class Classes(Instrument):
                 bounds=(1, math.inf),
             ),
             Row(
-                "confident",
+                f"confident_{self.confidence:g}",
                 f"Samples named with probability {self.confidence:g} or more",
                 "share of samples",
                 "higher",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,9 +106,7 @@ class FrechetDistance(Instrument):
         value, low, high = (
             equivalent_level(d, ladder) for d in (first.value, first.low, first.high)
         )
-        level = replace(
-            empty, value=value, low=low, high=high, interval=first.interval, reason=None
-        )
+        level = replace(empty, value=value, low=low, high=high, interval=OVER_LADDER, reason=None)
         return [*rows, level]
 
     def measured_ladder(self, view: View, evidence: Evidence) -> list[tuple[float, float]]:
@@ -116,7 +115,7 @@ class FrechetDistance(Instrument):
         images = evidence.train.images[: evidence.samples]
 
         def compute() -> list[float]:
-            moments = view.samples.moments
+            moments = Moments.of(view.real.features)
             return [
                 frechet_distance(moments, Moments.of(view.features(worse).features))
                 for worse in (corrupted(images, self.ladder, x, evidence.seed) for x in levels)
@@ -139,7 +138,8 @@ def relative(comparison: Comparison) -> Estimate:
     """The distance over the trace of the real covariance."""
     value, error = comparison.frechet
     total = comparison.moments.factor.square().sum().item()
-    if total == 0:
+    scale = comparison.moments.mean.square().sum().item() * len(comparison.real.features)
+    if total <= 1e-12 * scale:
         raise UsageError("the real features do not vary")
     return Estimate(value / total, None if error is None else error / total)
 
@@ -165,48 +165,53 @@ class KernelDistance(Instrument):
 
 @dataclass(frozen=True)
 class FeatureDivergence(Instrument):
-    """KL(data || model) in feature space, by two estimators that err in different ways."""
+    """KL(data || model) in feature space, by two estimators that err in different ways.
 
+    Attributes:
+        images: At most so many of each side, chosen at random but always the same.
+    """
+
+    images: int = 5000
     others = ()
+
+    def how(self, evidence: Evidence) -> str:
+        """How many images."""
+        return f"; at most {self.images} of each side, on 16 principal components"
 
     def rows(self) -> Sequence[Row]:
         """By a classifier between real and fake, and by nearest neighbours."""
-        unit = "nats, at most 16 dimensions"
+        nats = partial(Row, unit="nats, at most 16 dimensions", better="lower", aspect="distance")
+        title = "KL(data || model), by"
         return [
-            Row(
-                "feature_kl_ratio",
-                "KL(data || model), by density ratio",
-                unit,
-                "lower",
-                "distance",
-                by_ratio,
-            ),
-            Row(
-                "feature_kl_neighbours",
-                "KL(data || model), by neighbours",
-                unit,
-                "lower",
-                "distance",
-                by_neighbours,
-            ),
+            nats("feature_kl_ratio", f"{title} density ratio", function=self.by_ratio),
+            nats("feature_kl_neighbours", f"{title} neighbours", function=self.by_neighbours),
         ]
 
+    def by_ratio(self, comparison: Comparison) -> Estimate:
+        """By a classifier, which cannot tell more than log N from N images."""
+        real, fake = self.both(comparison)
+        found = density_ratio_divergence(real=real, fake=fake)
+        most = math.log(min(len(real), len(fake)))
+        if found.value > most:
+            raise UsageError(f"more than log N = {most:.1f} nats, which N images cannot show")
+        return found
 
-def by_ratio(comparison: Comparison) -> Estimate:
-    """By a classifier: cannot see more than about log N."""
-    return density_ratio_divergence(real=comparison.real.features, fake=comparison.fake.features)
+    def by_neighbours(self, comparison: Comparison) -> Estimate:
+        """By distances: too high in many dimensions, too low for sets that are far apart."""
+        real, fake = self.both(comparison)
+        real, fake = reduced(real=real, fake=fake)
+        # As many fakes as each real image has real others: with other counts the estimate needs the
+        # dimension of the manifold, below that of the features, and is off by nats without.
+        count = min(len(real), len(fake) + 1)
+        return nearest_neighbour_divergence(real=real[:count], fake=fake[: count - 1])
 
-
-def by_neighbours(comparison: Comparison) -> Estimate:
-    """By distances: too high in many dimensions, too low for far-off sets."""
-    real, fake = reduced(real=comparison.real.features, fake=comparison.fake.features)
-    # As many fakes as each real image has real others: with other counts the estimate needs the
-    # dimension of the manifold, which is below that of the features, and is off by nats without.
-    count = min(len(real), len(fake) + 1)
-    return nearest_neighbour_divergence(real=chosen(real, count), fake=chosen(fake, count - 1))
+    def both(self, comparison: Comparison) -> tuple[Tensor, Tensor]:
+        """Features of both sides."""
+        sides = comparison.real.features, comparison.fake.features
+        return chosen(sides[0], self.images), chosen(sides[1], self.images)
 
 
 def chosen(rows: Tensor, count: int) -> Tensor:
-    """So many rows, at random but always the same: images may be sorted by class."""
+    """So many rows at random, but always the same: images may be sorted by class."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
     return rows[order[:count].to(rows.device)]

@@ -73,6 +73,10 @@ class Instrument(Measurement):
     def rows(self) -> Sequence[Row]:
         """The numbers, in the order of the report."""
 
+    def how(self, evidence: Evidence) -> str:
+        """What a number hangs on beside samples, images and features, for the protocol."""
+        return ""
+
     def views(self, evidence: Evidence) -> Sequence[View]:
         """The extractors that the instrument applies to."""
         return evidence.views
@@ -92,8 +96,8 @@ class Instrument(Measurement):
             row.unit,
             row.better,
             count,
-            f"{count} samples (decoder means, 8 bits) against the {len(evidence.real.images)} "
-            f"{split} images, features {extractor.identity}",
+            f"{count} samples (8 bits) against the {len(evidence.real.images)} {split} images, "
+            f"features {extractor.identity}{self.how(evidence)}",
             row.aspect,
             extractor.name,
             row.restates,
@@ -101,7 +105,14 @@ class Instrument(Measurement):
 
     def measure(self, evidence: Evidence) -> list[Value]:
         """Every row by every extractor, with its anchors."""
-        return [value for view in self.views(evidence) for value in self.seen(view, evidence)]
+        values = []
+        for view in self.views(evidence):
+            try:
+                values += self.seen(view, evidence)
+            except UsageError as error:  # of this extractor, and of no other
+                empties = [e for e in self.blanks(evidence) if e.extractor == view.extractor.name]
+                values += [replace(empty, reason=str(error)) for empty in empties]
+        return values
 
     def seen(self, view: View, evidence: Evidence) -> list[Value]:
         """The rows by one extractor; one that cannot be had says why."""
@@ -125,7 +136,7 @@ class Instrument(Measurement):
         rows = self.rows()
 
         def compute() -> list[float]:
-            return [numeric(row.function, view.known(name)) for row in rows]
+            return [numeric(row.function, lambda: view.known(name)) for row in rows]
 
         numbers = evidence.store.numbers(
             f"{type(self).__name__}-{name}-{view.extractor.name}",
@@ -135,6 +146,7 @@ class Instrument(Measurement):
                 "real": content(evidence.real.images),
                 "train": content(evidence.train.images),
                 "validation": content(evidence.validation.images),
+                "labels": content(evidence.real.labels),
                 "extractor": view.extractor.digest,
                 "device": evidence.device.type,
                 "samples": evidence.samples,
@@ -147,10 +159,12 @@ class Instrument(Measurement):
         return [None if math.isnan(number) else Anchor(number, of) for number in numbers]
 
 
-def numeric(function: Callable[[Comparison], Estimate], comparison: Comparison) -> float:
-    """The number; NaN where it cannot be had."""
+def numeric(
+    function: Callable[[Comparison], Estimate], comparison: Callable[[], Comparison]
+) -> float:
+    """The number; NaN where it, or the comparison, cannot be had."""
     try:
-        value = function(comparison).value
+        value = function(comparison()).value
     except UsageError:
         return math.nan
     return value if math.isfinite(value) else math.nan

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from gen_models.capabilities import Decodes
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.extractors.features import full_precision
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
 from gen_models.evaluation.path_length import path_length
+from gen_models.evaluation.precision import full_precision
 from gen_models.records import Value
 
 
@@ -33,6 +34,13 @@ class PathLength(Measurement):
     def __post_init__(self) -> None:
         if self.paths < 2:
             raise UsageError(f"path_length.paths must be 2 or more, not {self.paths}")
+
+    def missing(self, evidence: Evidence) -> str | None:
+        """Also needs an extractor that sees small steps."""
+        extractor = evidence.extractors[0]
+        if extractor.rounds:
+            return f"{extractor.name} rounds images to 8 bits, which most small steps do not change"
+        return super().missing(evidence)
 
     def blanks(self, evidence: Evidence) -> list[Value]:
         """One value."""
@@ -58,7 +66,7 @@ class PathLength(Measurement):
         def features(pixels: Tensor) -> Tensor:
             return extractor(pixels).features
 
-        with full_precision():
+        with torch.no_grad(), full_precision():
             value, error = path_length(
                 model.decode,
                 model.sample_prior,

@@ -41,6 +41,14 @@ class Memorisation(Instrument):
     ceiling = "training"
     others = ()
 
+    def how(self, evidence: Evidence) -> str:
+        """The training images, and the settings."""
+        threshold = "half of the real images' own" if self.threshold is None else self.threshold
+        return (
+            f"; copies sought among {len(evidence.train.images)} training images, cells by seed "
+            f"{self.seed}, MIFID's threshold {threshold}"
+        )
+
     def rows(self) -> Sequence[Row]:
         """Data-copying statistic, authenticity, Fréchet distance with a penalty."""
         return [
@@ -69,12 +77,13 @@ class Memorisation(Instrument):
                 "lower",
                 "memorisation",
                 self.penalised,
+                restates="Fréchet distance",
             ),
         ]
 
     def copied(self, c: Comparison) -> Estimate:
         """The statistic of Meehan et al., with the real images as held-out test."""
-        return copying(train=c.learned, test=c.real.features, fake=c.fake.features, seed=self.seed)
+        return copying(train=c.learned, test=c.real.features, fake=c.shuffled, seed=self.seed)
 
     def penalised(self, c: Comparison) -> Estimate:
         """MIFID (Bai et al., 2021)."""
@@ -84,7 +93,8 @@ class Memorisation(Instrument):
             threshold = 0.5 / own.value
         factor = memorisation_penalty(train=c.learned, fake=c.fake.features, threshold=threshold)
         value, error = c.frechet
-        return Estimate(factor.value * value, None if error is None else factor.value * error)
+        errors = factor.value * (error or 0.0), (factor.error or 0.0) * value
+        return Estimate(factor.value * value, math.hypot(*errors))
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class Copies(Measurement):
     def blanks(self, evidence: Evidence) -> list[Value]:
         """Three values."""
         count = evidence.samples
-        protocol = f"{count} samples (decoder means, 8 bits), byte for byte"
+        protocol = f"{count} samples (8 bits), byte for byte"
         rows = [
             ("duplicates", "Repeated samples", "share of samples", "memorisation"),
             ("copies", "Copies of training images", "share of samples", "memorisation"),

@@ -185,6 +185,8 @@ def _principal(train: Tensor, *others: Tensor, dimensions: int = 64) -> list[Ten
     """Features on the first principal axes of the training images, where there are more."""
     if train.shape[1] <= dimensions:
         return [train, *others]
+    if train.device.type == "mps":  # which has no float64
+        train, others = train.cpu(), tuple(features.cpu() for features in others)
     mean = train.mean(0, dtype=torch.float64)
     centred = train.double() - mean
     axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -dimensions:]

@@ -171,7 +171,11 @@ def _found(by_block: Tensor) -> Estimate:
     """Share of real images that some block (N, B) of fakes finds."""
     finders = by_block.sum(1, keepdim=True)
     left_out = (finders - by_block.int() > 0).double().mean(0)
-    return Estimate((finders > 0).double().mean().item(), jackknife(left_out))
+    found = finders[:, 0] > 0
+    # Where no block matters, chance still does: not below the error of a share at 0 or 1.
+    edge = torch.full_like(found, bool(found.double().mean() > 0.5))
+    error = max(jackknife(left_out), share_estimate(edge).error or 0.0)
+    return Estimate(found.double().mean().item(), error)
 
 
 def jackknife(left_out: Tensor) -> float:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.statistics.points import BLOCK, Nearest, Points, slices
+from gen_models.evaluation.precision import full_precision
+from gen_models.evaluation.statistics.points import (
+    BLOCK,
+    Points,
+    Search,
+    slices,
+)
+from gen_models.evaluation.statistics.selection import few_below
 
 BLOCKS = 20
 """Blocks of fakes, each left out once by the jackknife."""
@@ -31,9 +38,8 @@ class Pairs:
         fake_kernel_squares: Sum of the squared kernel over ordered pairs of different fakes.
         real_radii: (N, K), squared distances of real images to their nearest other real images.
         fake_radii: (M, K), of fakes to their nearest other fakes.
-        real_to_fake: (N, K), of real images to their nearest fakes.
-        fake_to_real: (M, K), of fakes to their nearest real images.
-        block_nearest: (N, B), of real images to the nearest fake of each block.
+        block_nearest: (N, B), of real images to the nearest fake of each block; infinite where that
+            is outside the closed Kth ball.
         inside: (M, K), how many open kth balls of real images hold the fake.
         touched: (M, K), whether a closed kth ball of a real image holds the fake.
         reached: (N, K, B), whether a closed kth ball of a fake of the block holds the real image.
@@ -46,8 +52,6 @@ class Pairs:
     fake_kernel_squares: float
     real_radii: Tensor
     fake_radii: Tensor
-    real_to_fake: Tensor
-    fake_to_real: Tensor
     block_nearest: Tensor
     inside: Tensor
     touched: Tensor
@@ -55,6 +59,7 @@ class Pairs:
 
     @classmethod
     @torch.no_grad()
+    @full_precision()
     def of(cls, *, real: Tensor, fake: Tensor, neighbours: int = 5, block: int = BLOCK) -> Pairs:
         """Compare all pairs in O((N + M)^2 D) time and O(block^2) memory beside the results.
 
@@ -78,10 +83,10 @@ class Pairs:
         fake_kernel, squares, fake_radii = _within(y, neighbours, block)
         across = _Across(x, y, real_radii, fake_radii)
         for rows in slices(0, len(real), block):
-            for group in range(blocks_of(len(fake))):
-                for columns in slices(*ends_of(group, len(fake)), block):
-                    across.see(rows, columns, group)
-        unit = x.step**2
+            for columns in slices(0, len(fake), block):
+                across.see(rows, columns)
+        unit, levels = x.step**2, torch.arange(neighbours, device=across.touched.device)
+        beyond = across.block_nearest > real_radii[:, -1:]
         return cls(
             real_kernel=real_kernel,
             fake_kernel=fake_kernel,
@@ -90,73 +95,83 @@ class Pairs:
             fake_kernel_squares=squares,
             real_radii=real_radii * unit,
             fake_radii=fake_radii * unit,
-            real_to_fake=across.real_nearest.squares * unit,
-            fake_to_real=across.fake_nearest.squares * unit,
-            block_nearest=across.block_nearest * unit,
-            inside=across.inside,
-            touched=across.touched <= 0,
-            reached=across.reached <= 0,
+            block_nearest=across.block_nearest.masked_fill(beyond, math.inf) * unit,
+            inside=across.held[:, :-1].cumsum(1),
+            touched=across.touched[:, None] <= levels,
+            reached=across.reached[:, None] <= levels[:, None],
         )
 
 
 class _Across:
-    """What the pass over real images (rows) and fakes (columns) gathers."""
+    """What the pass over real images (rows) and fakes (columns) gathers.
+
+    The balls around an image grow with k: those that hold another image are all from some level on.
+    """
 
     def __init__(self, x: Points, y: Points, real_radii: Tensor, fake_radii: Tensor) -> None:
         (reals, k), fakes = real_radii.shape, len(fake_radii)
         blank, blocks = x.squares, blocks_of(fakes)
         self.x, self.y, self.real_radii, self.fake_radii = x, y, real_radii, fake_radii
+        self.real_reach, self.fake_reach = real_radii[:, -1].float(), fake_radii[:, -1].float()
+        ends = torch.tensor([ends_of(group, fakes)[1] for group in range(blocks)])
+        self.group = torch.bucketize(torch.arange(fakes), ends, right=True).to(blank.device)
         self.real_kernel, self.fake_kernel = blank.new_zeros(reals), blank.new_zeros(fakes)
-        self.real_nearest, self.fake_nearest = Nearest(x, k), Nearest(y, k)
         self.block_nearest = blank.new_full((reals, blocks), math.inf)
-        self.inside = blank.new_zeros(fakes, k)
-        # Least of squared distance minus squared radius: at most 0 where a closed ball holds it.
-        self.touched = blank.new_full((fakes, k), math.inf)
-        self.reached = blank.new_full((reals, k, blocks), math.inf)
+        # How many open balls of real images hold a fake from this level on; none at level k.
+        self.held = blank.new_zeros(fakes, k + 1)
+        # The first level of all closed balls that hold a fake, or a real image in a block's balls.
+        self.touched = blank.new_full((fakes,), k, dtype=torch.long)
+        self.reached = blank.new_full((reals, blocks), k, dtype=torch.long)
 
-    def see(self, rows: slice, columns: slice, group: int) -> None:
-        """Take in one tile, whose fakes are of one block."""
+    def see(self, rows: slice, columns: slice) -> None:
+        """Take in one tile."""
         products = self.x.products(rows, self.y, columns)
-        distances = self.x.distances(rows, self.y, columns, products)
         kernel = self.x.kernel(rows, self.y, columns, products)
         self.real_kernel[rows] += kernel.sum(1)
         self.fake_kernel[columns] += kernel.sum(0)
-        self.real_nearest.see(rows, columns, distances)
-        self.fake_nearest.see(columns, rows, distances.T)
-        _lower(self.block_nearest[rows, group], distances.amin(1))
-        margin = products
-        for k in range(self.real_radii.shape[1]):
-            torch.sub(distances, self.real_radii[rows, k, None], out=margin)
-            _lower(self.touched[columns, k], margin.amin(0))
-            self.inside[columns, k] += margin.lt_(0).sum(0)
-            torch.sub(distances, self.fake_radii[columns, k], out=margin)
-            _lower(self.reached[rows, k, group], margin.amin(1))
+        bounds = self.x.bounds(rows, self.y, columns, products)
+        reach = torch.maximum(self.real_reach[rows, None], self.fake_reach[columns])
+        i, j = few_below(bounds.sub_(reach))
+        # A float64 product of the whole tile costs as much as so many single pairs.
+        if len(i) * 32 > bounds.numel():
+            squares = self.x.distances(rows, self.y, columns)[i, j]
+        else:
+            squares = self.x.distances_of(i + rows.start, self.y, j[:, None] + columns.start)[:, 0]
+        self._settle(i + rows.start, j + columns.start, squares)
 
-
-def _lower(bound: Tensor, values: Tensor) -> None:
-    torch.minimum(bound, values, out=bound)
+    def _settle(self, real: Tensor, fake: Tensor, squares: Tensor) -> None:
+        """Take in pairs of images (P,) and their exact distances (P,)."""
+        d, group, levels = squares[:, None], self.group[fake], self.held.shape[1]
+        open_level = (d >= self.real_radii[real]).sum(1)
+        held = torch.bincount(fake * levels + open_level, minlength=self.held.numel())
+        self.held += held.view_as(self.held)
+        closed_level = (d > self.real_radii[real]).sum(1)
+        self.touched.scatter_reduce_(0, fake, closed_level, "amin")
+        place = real * self.reached.shape[1] + group
+        closed_level = (d > self.fake_radii[fake]).sum(1)
+        self.reached.view(-1).scatter_reduce_(0, place, closed_level, "amin")
+        self.block_nearest.view(-1).scatter_reduce_(0, place, squares, "amin")
 
 
 def _within(points: Points, k: int, block: int) -> tuple[Tensor, float, Tensor]:
     """Kernel sums (N,), the sum of their squares, squared distances (N, k), all to the others."""
     count = len(points.squares)
-    nearest = Nearest(points, k + 1)  # each is its own nearest, at exactly 0
+    search = Search(points, points, k + 1)  # each is its own nearest, at exactly 0
     sums, squares = torch.zeros_like(points.squares), points.squares.new_zeros(())
     for rows in slices(0, count, block):
         for columns in slices(rows.start, count, block):
             products = points.products(rows, points, columns)
-            nearest.see(
-                rows, columns, distances := points.distances(rows, points, columns, products)
-            )
             kernel = points.kernel(rows, points, columns, products)
+            bounds = points.bounds(rows, points, columns, products)
+            search.see(rows, columns, bounds)
             if rows == columns:
                 kernel.fill_diagonal_(0)
             else:
-                nearest.see(columns, rows, distances.T)
+                search.see(columns, rows, bounds.T)
                 sums[columns] += kernel.sum(0)
             sums[rows] += kernel.sum(1)
             squares += kernel.square_().sum() * (1 if rows == columns else 2)
-    return sums, squares.item(), nearest.squares[:, 1:]
+    return sums, squares.item(), search.found().squares[:, 1:]
 
 
 def blocks_of(fakes: int) -> int:

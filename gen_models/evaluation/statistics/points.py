@@ -7,8 +7,8 @@ numbers are exact in float64 as long as sums stay below 2^53, in every order of 
 are exact, those of duplicates are 0, ties are ties, and neither block nor order nor device can
 change them.
 
-Few of all pairs are near. A product in float32, at twice the speed or, on most GPUs, at 32 times,
-gives every squared distance from below, with the most that rounding can add taken off. Pairs that
+Few of all pairs are near. A product in float32, at twice the speed or, on many GPUs, at 32 times,
+gives every squared distance from below: the most that rounding can add is taken off. Pairs that
 this bound puts out of reach are out of reach; the others are measured exactly.
 """
 
@@ -16,31 +16,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.precision import full_precision
+from gen_models.evaluation.statistics.selection import smallest
 
 BLOCK = 512
 """Images of either side of a tile, which fits a processor's cache."""
 
 SPARE = 3
-"""Candidates beyond the k that a search asks for, so that the bound of the last one shows that no
-other image can be nearer."""
-
-GATHERED = 2**17
-"""Features that are gathered at a time, which fit a processor's cache."""
+"""Candidates beyond the k of a search: the bound of the last shows that no other can be nearer."""
 
 
 class Points(NamedTuple):
     r"""Features as whole numbers of steps away from the mean of the real images.
 
     Attributes:
-        whole: (N, D), whole numbers up to 2^24, float32.
+        whole: (N, D), whole numbers, float32.
         squares: (N,), squared norms in squared steps, whole numbers in float64.
         lessened: (N,), float32, squared norms less the most that rounding can add to `bounds`.
         tilts: (N,), float64; $x \cdot y / D + 1$ of features as they were is the product of whole
@@ -65,14 +61,13 @@ class Points(NamedTuple):
         if real.device.type == "mps":  # which has no float64
             real, fake = real.cpu(), fake.cpu()
         mean = real.mean(0, dtype=torch.float64)
-        reach = largest = 0.0
-        for part in (*real.split(BLOCK), *fake.split(BLOCK)):
-            centred = part - mean
-            reach = max(reach, torch.linalg.vector_norm(centred, dim=1).max().item())
-            largest = max(largest, centred.abs().max().item())
-        # With norms up to 2^25 steps, |x|^2 + |y|^2 + 2 |x . y| stays below 2^53; and float32 holds
-        # whole numbers up to 2^24.
-        step = 2.0 ** max(math.frexp(reach)[1] - 25, math.frexp(largest)[1] - 24)
+        reach = max(
+            torch.linalg.vector_norm(part.double() - mean, dim=1).max().item()
+            for features in (real, fake)
+            for part in features.split(rows_at_a_time(len(mean)))
+        )
+        # With norms up to 2^25 steps, |x|^2 + |y|^2 + 2 |x . y| stays below 2^53.
+        step = 2.0 ** (math.frexp(reach)[1] - 25)
         centre = (mean / step).round() * step if reach else mean
         return cls._on(real, centre, step), cls._on(fake, centre, step)
 
@@ -81,21 +76,23 @@ class Points(NamedTuple):
         dimension = len(centre)
         whole = features.new_empty(features.shape, dtype=torch.float32)
         squares, tilts = centre.new_empty(2, len(features))
-        for rows in slices(0, len(features), BLOCK):
-            centred = ((features[rows] - centre) / step).round()
-            whole[rows] = centred
-            squares[rows] = centred.square().sum(1)
-            tilts[rows] = centred @ centre * step / dimension
+        for rows in slices(0, len(features), rows_at_a_time(dimension)):
+            # Float32 holds whole numbers up to 2^24, and rounds larger ones to even ones.
+            whole[rows] = (features[rows].double() - centre).div_(step).round_()
+            x = whole[rows].double()
+            squares[rows] = torch.linalg.vecdot(x, x)
+            tilts[rows] = x @ centre * step / dimension
         tilts += (centre @ centre / dimension + 1) / 2
-        # A sum of D products is wrong by at most D 2^-24 |x| |y|, in every order (Higham, Accuracy
-        # and Stability of Numerical Algorithms, section 3.1), and 2 |x| |y| <= |x|^2 + |y|^2. The
-        # other operations, on numbers up to 2 (|x|^2 + |y|^2), add less than 8 such roundings.
+        # A sum of D products is wrong by at most D 2^-24 |x| |y| in every order of summation
+        # (Jeannerod & Rump, 2013), and 2 |x| |y| <= |x|^2 + |y|^2. The few operations
+        # that follow, on numbers up to 2 (|x|^2 + |y|^2), add less than 8 roundings of 2^-24.
         lessened = (squares * (1 - (dimension + 8) * 2.0**-24)).float()
         return cls(whole, squares, lessened, tilts, step)
 
     def take(self, indices: Tensor) -> Points:
         """The points with these indices, in their order."""
-        return Points(*(part[indices] for part in self[:4]), self.step)
+        whole, squares, lessened, tilts, step = self
+        return Points(whole[indices], squares[indices], lessened[indices], tilts[indices], step)
 
     def distinct(self) -> Points:
         """Each point once, in the order of first appearance."""
@@ -110,43 +107,33 @@ class Points(NamedTuple):
         return products.mul_(-2).add_(self.squares[rows, None]).add_(others.squares[columns])
 
     def distances_of(self, indices: Tensor, others: Points, partners: Tensor) -> Tensor:
-        """Squared distances (P,) of single pairs, exact, in squared steps, float64."""
-        size = max(1, GATHERED // self.whole.shape[1])
-        found = [
-            (self.whole.index_select(0, i).double() - others.whole.index_select(0, j).double())
-            .square_()
-            .sum(1)
-            for i, j in zip(indices.split(size), partners.split(size), strict=True)
-        ]
-        return torch.cat(found)
+        """Squared distances (P, K) of P points to K partners of each (P, K), as `distances`."""
+        found = self.squares.new_empty(partners.shape)
+        count, dimension = partners.shape[1], self.whole.shape[1]
+        for part in slices(0, len(indices), rows_at_a_time(count * dimension)):
+            x = self.whole.index_select(0, indices[part]).double()
+            y = others.whole.index_select(0, partners[part].flatten()).double()
+            apart = y.view(len(x), count, dimension).sub_(x[:, None])
+            found[part] = torch.linalg.vecdot(apart, apart)
+        return found
 
-    def bounds(self, rows: slice, others: Points, columns: slice) -> Tensor:
+    def products(self, rows: slice, others: Points, columns: slice) -> Tensor:
+        """Inner products of a tile in squared steps, float32; within `full_precision` only."""
+        return self.whole[rows] @ others.whole[columns].T
+
+    def bounds(self, rows: slice, others: Points, columns: slice, products: Tensor) -> Tensor:
         """Squared distances of a tile from below, in squared steps, float32.
 
-        They fall short by less than 2^-23 (D + 8) of |x|^2 + |y|^2; within `full_precision` only.
+        They fall short by less than 2^-23 (D + 8) (|x|^2 + |y|^2). The products are used up.
         """
-        x, y = self.whole[rows], others.whole[columns]
-        bounds = torch.addmm(others.lessened[columns], x, y.T, alpha=-2)
-        return bounds.add_(self.lessened[rows, None])
+        lessened = products.mul_(-2).add_(self.lessened[rows, None])
+        return lessened.add_(others.lessened[columns])
 
-    def kernel(self, rows: slice, others: Points, columns: slice, bounds: Tensor) -> Tensor:
-        """Values of KID's kernel (x . y / D + 1)^3, float64, of a tile with these bounds."""
-        scale = self.step**2 / self.whole.shape[1] / 2
-        x, y = (points.tilts + scale * points.lessened for points in (self, others))
-        inner = bounds.double().mul_(-scale).add_(x[rows, None]).add_(y[columns])
+    def kernel(self, rows: slice, others: Points, columns: slice, products: Tensor) -> Tensor:
+        """Values of KID's kernel (x . y / D + 1)^3 from the products of a tile, float64."""
+        inner = products.double().mul_(self.step**2 / self.whole.shape[1])
+        inner.add_(self.tilts[rows, None]).add_(others.tilts[columns])
         return inner.square().mul_(inner)
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Products of float32 in float32, whatever the process or its autocast would take for them."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 class Nearest(NamedTuple):
@@ -181,8 +168,7 @@ class Search:
     def found(self) -> Nearest:
         """The nearest of all that were seen, which are all others, exactly."""
         each = torch.arange(len(self.indices), device=self.indices.device)
-        pairs = each.repeat_interleave(self.indices.shape[1]), self.others, self.indices.flatten()
-        squares = self.points.distances_of(*pairs).view_as(self.bounds)
+        squares = self.points.distances_of(each, self.others, self.indices)
         squares.masked_fill_(self.bounds.isinf(), math.inf)
         squares, order = squares.topk(self.k, largest=False)
         indices = self.indices.gather(1, order)
@@ -209,43 +195,20 @@ def nearest(
         exact: Whether all distances are exact from the start, which takes longer.
     """
     search = Search(points, others, k)
-    tile = points.distances if exact else points.bounds
     for rows in slices(0, len(points.squares), block):
         for columns in slices(0, len(others.squares), block):
-            search.see(rows, columns, tile(rows, others, columns))
+            if exact:
+                tile = points.distances(rows, others, columns)
+            else:
+                products = points.products(rows, others, columns)
+                tile = points.bounds(rows, others, columns, products)
+            search.see(rows, columns, tile)
     return search.found()
 
 
-def smallest(values: Tensor, k: int, groups: int = 64) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row (R, C), in no order, and their columns; fewer where C < k.
-
-    The k smallest stand in the k groups with the smallest minima, and minima are cheap: a selection
-    over all columns would take longer than the products.
-    """
-    rows, columns = values.shape
-    size = columns // groups
-    if size < 2 or k >= groups:
-        return values.topk(min(k, columns), largest=False, sorted=False)
-    # Part by part, which is as fast for a transposed tile; `amin` is 50 times slower there.
-    minima = reduce(torch.minimum, values[:, : groups * size].split(groups, dim=1))
-    chosen = minima.topk(k, largest=False, sorted=False).indices
-    everyone = torch.arange(columns, device=values.device)
-    members = (chosen[:, None] + everyone[: groups * size : groups, None]).reshape(rows, -1)
-    members = torch.cat([members, everyone[groups * size :].expand(rows, -1)], dim=1)
-    found, order = values.gather(1, members).topk(k, largest=False, sorted=False)
-    return found, members.gather(1, order)
-
-
-def few_below(values: Tensor, groups: int = 32) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the values (R, C) that are at most 0, fast where they are few."""
-    flat = values.flatten()
-    size = len(flat) // groups
-    everyone = torch.arange(len(flat), device=flat.device)
-    hit = (flat[: groups * size].view(groups, size).amin(0) <= 0).nonzero()[:, 0]
-    members = (hit + everyone[: groups * size : size, None]).flatten() if size else everyone[:0]
-    members = torch.cat([members, everyone[groups * size :]])
-    members = members[flat[members] <= 0]
-    return members // values.shape[1], members % values.shape[1]
+def rows_at_a_time(dimension: int) -> int:
+    """Images of which a few copies in float64 fit a processor's cache."""
+    return max(1, 2**17 // max(1, dimension))
 
 
 def slices(start: int, stop: int, size: int) -> Iterator[slice]:
@@ -255,7 +218,7 @@ def slices(start: int, stop: int, size: int) -> Iterator[slice]:
 
 
 def check(**sets: Tensor) -> None:
-    """Whether sets of features, by their names, can be compared.
+    """Refuse sets of features, by their names, that cannot be compared.
 
     Raises:
         UsageError: If one is empty or not finite, or dimensions differ.
@@ -266,7 +229,8 @@ def check(**sets: Tensor) -> None:
         dimensions.add(features.shape[1])
         if not len(features):
             raise UsageError(f"there are no {name} images to compare")
-        bad = (~features.isfinite()).any(1).nonzero()
+        low, high = features.aminmax(dim=1)  # NaN where any is; several times faster than a mask
+        bad = (~(low.isfinite() & high.isfinite())).nonzero()
         if len(bad):
             raise UsageError(f"{name} image {int(bad[0])} has features that are not finite")
     if len(dimensions) > 1:
