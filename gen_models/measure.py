@@ -96,7 +96,7 @@ def measured(options: argparse.Namespace, data: ImageDataModule, images: Tensor)
         budget=Budget(0, 0, 0.0, round(time.monotonic() - started, 2)),
         values=tuple(values),
         pictures=(Picture(grid.name, grid.title, "pictures/samples.png", grid.caption),),
-        sampling="images from files, as they are",
+        sampling=f"images from files, brought to {data.shape[1]} x {data.shape[2]}",
     )
 
 

@@ -79,10 +79,10 @@ def by_root(real: Callable[[], tuple[Any, Any]], fake: Tensor) -> float:
 
 def by_torch_fidelity(real: Tensor, fake: Tensor) -> float:
     """The distance as torch-fidelity gives it."""
-    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity import metric_fid as fid
 
-    both = [fid_features_to_statistics(features) for features in (real, fake)]
-    return float(fid_statistics_to_metric(*both, verbose=False)["frechet_inception_distance"])
+    both = [fid.fid_features_to_statistics(features) for features in (real, fake)]
+    return float(fid.fid_statistics_to_metric(*both, verbose=False)["frechet_inception_distance"])
 
 
 class Identity(torch.nn.Identity):
@@ -188,17 +188,18 @@ def line(
     title: str, ours: list[str], theirs: list[str], turns: Mapping[str, list[Turn]], truth: float
 ) -> list[str]:
     """CPU seconds, ratios of CPU and wall, errors of what is a Frechet distance."""
-    missing = [name for name in theirs if not turns[name]]
-    if missing:
+    if missing := [name for name in theirs if not turns[name]]:
         return [title, f"not installed: {', '.join(missing)}"]
     a, b = (
         [[sum(parts) for parts in zip(*turn, strict=True)] for turn in zip(*runs, strict=True)]
         for runs in ([turns[name] for name in names] for names in (ours, theirs))
     )
     seconds = statistics.median(turn[0] for turn in a)
-    pairs = list(zip(a, b, strict=True))
-    ratios = [statistics.median(y[clock] / x[clock] for x, y in pairs) for clock in (0, 1)]
-    cells = [title, " + ".join(theirs), f"{seconds:.3g}", *(f"{ratio:.2f}" for ratio in ratios)]
+    ratios = [
+        statistics.median(y[clock] / x[clock] for x, y in zip(a, b, strict=True))
+        for clock in (0, 1)
+    ]
+    cells = [title, " + ".join(theirs), *(f"{number:.3g}" for number in (seconds, *ratios))]
     if ours[-1].startswith("Frechet"):
         cells += [f"{abs(side[0][2] / truth - 1):.0e}" for side in (a, b)]
     return cells
@@ -243,9 +244,7 @@ def main() -> None:
         size = (64, 5_000 if options.quick else 50_000)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             before, after = pool.submit(footprint, *size).result()
-        print(
-            f"D = {size[0]}, N = {size[1]}: {before:.2f} GB with the features, {after:.2f} at most"
-        )
+        print(f"D = {size[0]}, N = {size[1]}: {before:.2f} GB to draw, {after:.2f} at most")
         return
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):

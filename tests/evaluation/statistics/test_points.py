@@ -33,7 +33,9 @@ def test_where_bounds_leave_a_doubt_all_distances_are_exact(monkeypatch):
     many, close = HARD["one image, nearly"]
     x, y = Points.of(real=many, fake=many[:250] + 0.1)
     nearest(y, x, 4)
-    assert not asked
+    same = Points.of(real=torch.zeros(60, 24), fake=torch.ones(250, 24))[1]
+    nearest(same, same, 4)
+    assert not asked  # nothing is nearer than 0
     x, y = Points.of(real=torch.cat([many, close]), fake=torch.cat([close, many]))
     found = nearest(y, x, 4)
     assert set(asked) == {250}
@@ -91,6 +93,15 @@ def test_nearest_names_the_right_ones():
     x, y = Points.of(real=real, fake=fake)
     found = nearest(y, x, 3, block=128)
     assert torch.equal(found.indices, squared(fake, real).argsort()[:, :3])
+
+
+@pytest.mark.parametrize("others", [1, 3, 5, 8])
+def test_where_there_are_few_others_none_is_found_twice(others):
+    x, y = Points.of(real=drawn(30), fake=drawn(others, seed=1))
+    expected = x.distances(slice(None), y, slice(None)).sort().values[:, :4]
+    squares = nearest(x, y, 4).squares
+    assert torch.equal(squares[:, :others], expected)
+    assert squares[:, others:].isinf().all()
 
 
 def test_distinct_points_keep_their_order():
