@@ -94,10 +94,11 @@ class Identity(torch.nn.Identity):
 
 
 def by_torchmetrics(name: str, real: Tensor, fake: Tensor, **options: Any) -> float:
-    """What a metric of `torchmetrics.image` gives."""
-    import torchmetrics.image
+    """Its Frechet or kernel distance, by that name."""
+    from torchmetrics import image
 
-    metric = getattr(torchmetrics.image, name)(feature=Identity(real.shape[1]), **options)
+    kind = getattr(image, f"{name}InceptionDistance")
+    metric = kind(feature=Identity(real.shape[1]), **options)
     metric.update(real, real=True)
     metric.update(fake, real=False)
     return float(torch.as_tensor(metric.compute()).flatten()[0])
@@ -126,7 +127,6 @@ def contestants(real: Tensor, fake: Tensor) -> dict[str, Number]:
     """All that is timed, by name."""
     moments, known = Moments.of(real), gaussian(real)
     half, subset = (real.float(), fake.float()), min(1000, len(real))
-    frechet, kernel = "FrechetInceptionDistance", "KernelInceptionDistance"
     return {
         "Frechet": lambda: distance(Moments.of(real), fake),
         "Frechet, stored": lambda: distance(moments, fake),
@@ -134,9 +134,9 @@ def contestants(real: Tensor, fake: Tensor) -> dict[str, Number]:
         "pairs": partial(pairwise, *half),
         "scipy sqrtm": partial(by_root, lambda: gaussian(real), fake),
         "scipy sqrtm, stored": partial(by_root, lambda: known, fake),
-        "torchmetrics FID": partial(by_torchmetrics, frechet, real, fake),
+        "torchmetrics FID": partial(by_torchmetrics, "Frechet", real, fake),
         "torch-fidelity FID": partial(by_torch_fidelity, real, fake),
-        "torchmetrics KID": partial(by_torchmetrics, kernel, *half, subset_size=subset),
+        "torchmetrics KID": partial(by_torchmetrics, "Kernel", *half, subset_size=subset),
         "prdc": partial(by_prdc, *half),
     }
 
@@ -177,8 +177,7 @@ def taken(numbers: Mapping[str, Number], repeats: int) -> dict[str, list[Turn]]:
     for repeat in range(repeats):
         if repeat >= 3 and time.process_time() - start > ENOUGH:
             break
-        first = repeat % len(names)
-        for name in names[first:] + names[:first]:
+        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
             with suppress(ImportError):
                 turns[name].append(timed(numbers[name]))
     return turns
@@ -188,17 +187,15 @@ def line(
     title: str, ours: list[str], theirs: list[str], turns: Mapping[str, list[Turn]], truth: float
 ) -> list[str]:
     """CPU seconds, ratios of CPU and wall, errors of what is a Frechet distance."""
-    if missing := [name for name in theirs if not turns[name]]:
-        return [title, f"not installed: {', '.join(missing)}"]
+    if not all(turns[name] for name in theirs):
+        return [title, f"{' + '.join(theirs)}: not installed"]
     a, b = (
         [[sum(parts) for parts in zip(*turn, strict=True)] for turn in zip(*runs, strict=True)]
         for runs in ([turns[name] for name in names] for names in (ours, theirs))
     )
     seconds = statistics.median(turn[0] for turn in a)
-    ratios = [
-        statistics.median(y[clock] / x[clock] for x, y in zip(a, b, strict=True))
-        for clock in (0, 1)
-    ]
+    both = list(zip(a, b, strict=True))
+    ratios = [statistics.median(y[clock] / x[clock] for x, y in both) for clock in (0, 1)]
     cells = [title, " + ".join(theirs), *(f"{number:.3g}" for number in (seconds, *ratios))]
     if ours[-1].startswith("Frechet"):
         cells += [f"{abs(side[0][2] / truth - 1):.0e}" for side in (a, b)]
@@ -218,10 +215,10 @@ def speed(dimension: int, count: int, repeats: int) -> None:
 
 def footprint(dimension: int, count: int) -> tuple[float, float]:
     """Peak memory of this process in GB, with the features alone and after all our distances."""
+    unit = 1e-9 if sys.platform == "darwin" else 1024e-9
 
     def peak() -> float:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     real, fake, _ = draw(count, dimension)
     real, fake = real.float(), fake.float()

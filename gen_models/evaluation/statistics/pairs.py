@@ -141,15 +141,13 @@ class _Across:
 
     def _settle(self, real: Tensor, fake: Tensor, squares: Tensor) -> None:
         """Take in pairs of images (P,) and their exact distances (P,)."""
-        d, group, levels = squares[:, None], self.group[fake], self.held.shape[1]
-        open_level = (d >= self.real_radii[real]).sum(1)
-        held = torch.bincount(fake * levels + open_level, minlength=self.held.numel())
-        self.held += held.view_as(self.held)
-        closed_level = (d > self.real_radii[real]).sum(1)
-        self.touched.scatter_reduce_(0, fake, closed_level, "amin")
-        place = real * self.reached.shape[1] + group
-        closed_level = (d > self.fake_radii[fake]).sum(1)
-        self.reached.view(-1).scatter_reduce_(0, place, closed_level, "amin")
+        d, levels = squares[:, None], self.held.shape[1]
+        place = real * self.reached.shape[1] + self.group[fake]
+        real_radii, fake_radii = self.real_radii[real], self.fake_radii[fake]
+        held = fake * levels + (d >= real_radii).sum(1)
+        self.held += torch.bincount(held, minlength=self.held.numel()).view_as(self.held)
+        self.touched.scatter_reduce_(0, fake, (d > real_radii).sum(1), "amin")
+        self.reached.view(-1).scatter_reduce_(0, place, (d > fake_radii).sum(1), "amin")
         self.block_nearest.view(-1).scatter_reduce_(0, place, squares, "amin")
 
 
