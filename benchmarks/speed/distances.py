@@ -4,9 +4,8 @@ One table: this package against the libraries in use, from the same features to 
 one process. All contestants take turns, in another order each time, so that a neighbour on the
 machine slows all of them; what is shown is the median of *ratios* over the turns. Fakes are
 real features moved by a symmetric positive map T and a shift v, so that their Frechet distance,
-tr((I - T) C (I - T)) + |v|^2, is known without any matrix root.
-
-Another contestant is one line in `contestants`, another row one in `ROWS`.
+tr((I - T) C (I - T)) + |v|^2, is known without any matrix root. Another contestant is one line in
+`contestants`, another row one in `ROWS`.
 """
 
 from __future__ import annotations
@@ -31,12 +30,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 
-from gen_models.evaluation.statistics.frechet import (
-    Moments,
-    frechet_distance,
-    frechet_estimate,
-    frechet_unbiased,
-)
+from gen_models.evaluation.statistics import frechet
+from gen_models.evaluation.statistics.moments import Moments
 
 Number = Callable[[], float]
 ENOUGH = 60  # CPU seconds, after which three turns do
@@ -59,7 +54,7 @@ def draw(count: int, dimension: int) -> tuple[Tensor, Tensor, float]:
 
 def distance(real: Moments, fake: Tensor) -> float:
     """Our Frechet distance."""
-    return frechet_distance(real, Moments.of(fake))
+    return frechet.frechet_distance(real, Moments.of(fake))
 
 
 def gaussian(features: Tensor) -> tuple[Any, Any]:
@@ -126,17 +121,19 @@ def by_prdc(real: Tensor, fake: Tensor) -> float:
 def contestants(real: Tensor, fake: Tensor) -> dict[str, Number]:
     """All that is timed, by name."""
     moments, known = Moments.of(real), gaussian(real)
-    half, subset = (real.float(), fake.float()), min(1000, len(real))
+    half = real.float(), fake.float()
     return {
         "Frechet": lambda: distance(Moments.of(real), fake),
         "Frechet, stored": lambda: distance(moments, fake),
-        "Frechet, error": lambda: frechet_estimate(real=moments, fake=fake).value,
+        "Frechet, error": lambda: frechet.frechet_estimate(real=moments, fake=fake).value,
         "pairs": partial(pairwise, *half),
         "scipy sqrtm": partial(by_root, lambda: gaussian(real), fake),
         "scipy sqrtm, stored": partial(by_root, lambda: known, fake),
         "torchmetrics FID": partial(by_torchmetrics, "Frechet", real, fake),
         "torch-fidelity FID": partial(by_torch_fidelity, real, fake),
-        "torchmetrics KID": partial(by_torchmetrics, "Kernel", *half, subset_size=subset),
+        "torchmetrics KID": partial(
+            by_torchmetrics, "Kernel", *half, subset_size=min(1000, len(real))
+        ),
         "prdc": partial(by_prdc, *half),
     }
 
@@ -173,9 +170,9 @@ def timed(number: Number) -> Turn:
 def taken(numbers: Mapping[str, Number], repeats: int) -> dict[str, list[Turn]]:
     """The turns of all contestants; those whose package is missing take none."""
     turns: dict[str, list[Turn]] = {name: [] for name in numbers}
-    names, start = list(numbers), time.process_time()
+    names, end = list(numbers), time.process_time() + ENOUGH
     for repeat in range(repeats):
-        if repeat >= 3 and time.process_time() - start > ENOUGH:
+        if repeat >= 3 and time.process_time() > end:
             break
         for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
             with suppress(ImportError):
@@ -193,10 +190,10 @@ def line(
         [[sum(parts) for parts in zip(*turn, strict=True)] for turn in zip(*runs, strict=True)]
         for runs in ([turns[name] for name in names] for names in (ours, theirs))
     )
-    seconds = statistics.median(turn[0] for turn in a)
-    both = list(zip(a, b, strict=True))
-    ratios = [statistics.median(y[clock] / x[clock] for x, y in both) for clock in (0, 1)]
-    cells = [title, " + ".join(theirs), *(f"{number:.3g}" for number in (seconds, *ratios))]
+    numbers = [statistics.median(turn[0] for turn in a)]
+    for clock in (0, 1):
+        numbers.append(statistics.median(y[clock] / x[clock] for x, y in zip(a, b, strict=True)))
+    cells = [title, " + ".join(theirs), *(f"{number:.3g}" for number in numbers)]
     if ours[-1].startswith("Frechet"):
         cells += [f"{abs(side[0][2] / truth - 1):.0e}" for side in (a, b)]
     return cells
@@ -215,16 +212,16 @@ def speed(dimension: int, count: int, repeats: int) -> None:
 
 def footprint(dimension: int, count: int) -> tuple[float, float]:
     """Peak memory of this process in GB, with the features alone and after all our distances."""
-    unit = 1e-9 if sys.platform == "darwin" else 1024e-9
 
     def peak() -> float:
+        unit = 1e-9 if sys.platform == "darwin" else 1024e-9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     real, fake, _ = draw(count, dimension)
     real, fake = real.float(), fake.float()
     before = peak()
-    frechet_estimate(real=Moments.of(real), fake=fake)
-    frechet_unbiased(real=Moments.of(real), fake=fake)
+    frechet.frechet_estimate(real=Moments.of(real), fake=fake)
+    frechet.frechet_unbiased(real=Moments.of(real), fake=fake)
     pairwise(real, fake)
     return before, peak()
 
