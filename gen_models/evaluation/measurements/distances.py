@@ -174,6 +174,10 @@ class FeatureDivergence(Instrument):
     images: int = 5000
     others = ()
 
+    def __post_init__(self) -> None:
+        if self.images < 10:
+            raise UsageError(f"feature_divergence.images must be 10 or more, not {self.images}")
+
     def how(self, evidence: Evidence) -> str:
         """How many images."""
         return f"; at most {self.images} of each side, on 16 principal components"
