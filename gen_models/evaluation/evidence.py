@@ -12,7 +12,6 @@ from torch import Tensor
 
 from gen_models.data.ranges import to_bytes, to_pixels
 from gen_models.errors import UsageError
-from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.contract import as_bytes
 from gen_models.evaluation.extractors.features import (
     Extractor,
@@ -20,7 +19,8 @@ from gen_models.evaluation.extractors.features import (
     extract,
     gather,
 )
-from gen_models.evaluation.store import FeatureStore
+from gen_models.evaluation.store import FeatureStore, content
+from gen_models.evaluation.view import View
 
 
 class Images(Protocol):
@@ -158,6 +158,19 @@ class Evidence:
             return error
 
     @cached_property
+    def known(self) -> dict[str, Any]:
+        """All that numbers on known images hang on, whatever the model: for the store's keys."""
+        return {
+            "real": content(self.real.images),
+            "train": content(self.train.images),
+            "validation": content(self.validation.images),
+            "labels": content(self.real.labels),
+            "device": self.device.type,
+            "samples": self.samples,
+            "seed": self.seed,
+        }
+
+    @cached_property
     def mean_image(self) -> Tensor:
         """Pixels (1, C, H, W): the mean training image."""
         total = torch.zeros(1, dtype=torch.float64)
@@ -180,58 +193,3 @@ class Evidence:
             return to_bytes(self.mean_image.cpu()).expand(shape)
         chosen = {"training": self.train, "validation": self.validation}[name]
         return chosen.images[: self.samples]
-
-
-class View:
-    """The evidence as one of its extractors sees it.
-
-    Args:
-        evidence: What is seen.
-        index: The extractor's place.
-    """
-
-    def __init__(self, evidence: Evidence, index: int) -> None:
-        self.evidence = evidence
-        self.extractor = evidence.extractors[index]
-        self.index = index
-        self._known: dict[str, Comparison] = {}
-
-    def features(self, images: Tensor) -> Features:
-        """Features of real images, bytes (N, C, H, W), from the store where it has them."""
-        evidence = self.evidence
-
-        def compute() -> Features:
-            return extract(self.extractor, images, evidence.device, evidence.batch)
-
-        made = evidence.store.features(images, self.extractor, evidence.device, compute)
-        return made._replace(extractor=self.extractor.identity)
-
-    @cached_property
-    def real(self) -> Features:
-        """Features of the images that are measured on."""
-        return self.features(self.evidence.real.images)
-
-    @cached_property
-    def train(self) -> Features:
-        """Features of all training images."""
-        return self.features(self.evidence.train.images)
-
-    @cached_property
-    def samples(self) -> Comparison:
-        """The model's samples beside the real images."""
-        made = self.evidence.drawn.features[self.index]
-        return self._comparison(made._replace(extractor=self.extractor.identity))
-
-    def known(self, name: str) -> Comparison:
-        """Something known beside the real images; see `Evidence.stand_in`."""
-        if name not in self._known:
-            self._known[name] = self._comparison(self._stand_in(name))
-        return self._known[name]
-
-    def _stand_in(self, name: str) -> Features:
-        if name == "training":
-            return self.train.first(self.evidence.samples)
-        return self.features(self.evidence.stand_in(name))
-
-    def _comparison(self, fake: Features) -> Comparison:
-        return Comparison(self.real, fake, lambda: self.train, self.evidence.real.labels)

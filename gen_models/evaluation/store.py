@@ -8,9 +8,11 @@ same entry written twice has the same content, so that no lock is needed. Readin
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -102,7 +104,7 @@ class FeatureStore:
             depends_on: All that they are made of, as JSON data.
             compute: Gives them; NaN where one cannot be had.
         """
-        key = {"kind": name, "code": code_digest(), **depends_on}
+        key = {"kind": name, "package": code_digest(), **depends_on}
         made = self._entry(
             name, key, lambda: {"numbers": torch.tensor(compute(), dtype=torch.float64)}
         )
@@ -207,3 +209,17 @@ def default_folder() -> Path:
         return Path(named)
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "gen_models"
+
+
+def source_digest(kind: type) -> str:
+    """SHA-256 over the file that a class is written in: a user's own instrument changes too.
+
+    A class without a file, typed into a session, is another one every time.
+    """
+    try:
+        file = inspect.getsourcefile(kind)
+    except (TypeError, OSError):
+        file = None
+    if file is None or not Path(file).is_file():
+        return f"{id(kind)} {os.getpid()} {time.time_ns()}"
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()

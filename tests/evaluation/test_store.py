@@ -7,7 +7,7 @@ import torch
 
 from gen_models.evaluation.extractors import Network, RandomConvolutions
 from gen_models.evaluation.extractors.features import Features, extract
-from gen_models.evaluation.store import FeatureStore, default_folder
+from gen_models.evaluation.store import FeatureStore, default_folder, source_digest
 
 SHAPE = (1, 16, 16)
 
@@ -159,3 +159,20 @@ def test_the_folder_is_the_users_cache_unless_named(tmp_path, monkeypatch):
     monkeypatch.delenv("GEN_MODELS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "gen_models"
+
+
+def test_an_instrument_of_ones_own_hangs_on_its_file(tmp_path, monkeypatch):
+    import importlib
+    import sys
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    digests = []
+    for formula in ("1.0", "2.0 "):
+        (tmp_path / "own_instrument.py").write_text(f"class Own:\n    value = {formula}\n")
+        sys.modules.pop("own_instrument", None)
+        importlib.invalidate_caches()
+        digests.append(source_digest(importlib.import_module("own_instrument").Own))
+    assert digests[0] != digests[1]
+    typed = type("Typed", (), {"__module__": "typed_into_a_session"})
+    assert source_digest(typed) != source_digest(typed)

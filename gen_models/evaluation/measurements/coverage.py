@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import NEIGHBOURS, Comparison
-from gen_models.evaluation.evidence import Evidence, View
+from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
 from gen_models.evaluation.statistics.classes import (
     class_coverage,
@@ -22,6 +22,7 @@ from gen_models.evaluation.statistics.classes import (
 from gen_models.evaluation.statistics.curves import f_scores, precision_recall_curve
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.neighbours import coverage, density, precision, recall
+from gen_models.evaluation.view import View
 
 SHARE = (0.0, 1.0)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
-from gen_models.evaluation.evidence import Evidence, View
+from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.frechet import (
@@ -24,7 +24,7 @@ from gen_models.evaluation.statistics.kernel import kernel_distance
 from gen_models.evaluation.statistics.ladder import LEVELS, corrupted, equivalent_level, off_ladder
 from gen_models.evaluation.statistics.neighbours import nearest_neighbour_divergence
 from gen_models.evaluation.statistics.ratio import density_ratio_divergence, reduced
-from gen_models.evaluation.store import content
+from gen_models.evaluation.view import View
 from gen_models.records import Value
 
 TITLE = "Fréchet distance"
@@ -122,13 +122,10 @@ class FrechetDistance(Instrument):
             ]
 
         about = {
-            "real": content(evidence.real.images),
-            "images": content(images),
+            **evidence.known,
             "ladder": self.ladder,
             "levels": list(levels),
-            "extractor": view.extractor.digest,
-            "device": evidence.device.type,
-            "seed": evidence.seed,
+            "extractor": view.sees,
         }
         name = f"ladder-{self.ladder}-{view.extractor.name}"
         return list(zip(levels, evidence.store.numbers(name, about, compute), strict=True))

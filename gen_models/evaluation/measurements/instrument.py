@@ -11,10 +11,11 @@ from typing import ClassVar
 from gen_models.capabilities import Samples
 from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
-from gen_models.evaluation.evidence import Evidence, View
+from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
 from gen_models.evaluation.statistics.estimate import Estimate
-from gen_models.evaluation.store import content
+from gen_models.evaluation.store import source_digest
+from gen_models.evaluation.view import View
 from gen_models.records import Anchor, Value
 
 OF = {
@@ -141,16 +142,11 @@ class Instrument(Measurement):
         numbers = evidence.store.numbers(
             f"{type(self).__name__}-{name}-{view.extractor.name}",
             {
-                "instrument": repr(self),
+                **evidence.known,
+                "instrument": f"{type(self).__module__}.{self!r}",
+                "code": source_digest(type(self)),
                 "stand_in": name,
-                "real": content(evidence.real.images),
-                "train": content(evidence.train.images),
-                "validation": content(evidence.validation.images),
-                "labels": content(evidence.real.labels),
-                "extractor": view.extractor.digest,
-                "device": evidence.device.type,
-                "samples": evidence.samples,
-                "seed": evidence.seed,
+                "extractor": view.sees,
             },
             compute,
         )
