@@ -27,12 +27,8 @@ from gen_models.evaluation.measurements.instrument import Instrument, Row
 from gen_models.evaluation.measurements.latent_space import PathLength
 from gen_models.evaluation.measurements.measurement import Measurement
 from gen_models.evaluation.measurements.originality import Copies, Memorisation
-from gen_models.evaluation.measurements.rate_distortion import ProbeTerms
-from gen_models.evaluation.measurements.reconstructions import (
-    EvidenceLowerBound,
-    Inversion,
-    Reconstruction,
-)
+from gen_models.evaluation.measurements.rate_distortion import EvidenceLowerBound, ProbeTerms
+from gen_models.evaluation.measurements.reconstructions import Inversion, Reconstruction
 from gen_models.evaluation.probe import Probe, ProbeEncoder
 from gen_models.evaluation.statistics.estimate import Estimate
 

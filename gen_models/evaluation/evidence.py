@@ -20,6 +20,7 @@ from gen_models.evaluation.extractors.features import (
     gather,
 )
 from gen_models.evaluation.store import FeatureStore, content
+from gen_models.evaluation.tried import tried_once
 from gen_models.evaluation.view import View
 
 
@@ -97,26 +98,13 @@ class Evidence:
         """Values (N, ...) of a function of pixels, for all images, on the CPU in float64."""
         return torch.cat([function(p).cpu().double() for p in self.batches(images)])
 
-    @property
+    @tried_once
     def drawn(self) -> Drawn:
         """Samples and their features, in one pass: pixels live for one batch only.
 
         Raises:
-            UsageError: If a sample is no image of the shape of the real ones, or not finite; it is
-                tried once.
+            UsageError: If a sample is no image of the shape of the real ones, or not finite.
         """
-        if isinstance(self._drawn, UsageError):
-            raise self._drawn
-        return self._drawn
-
-    @cached_property
-    def _drawn(self) -> Drawn | UsageError:
-        try:
-            return self._draw()
-        except UsageError as error:
-            return error
-
-    def _draw(self) -> Drawn:
         generator, images, clamped = self.generator(), [], 0
         features: list[list[Features]] = [[] for _ in self.extractors]
         for first in range(0, self.samples, self.batch):
@@ -139,23 +127,14 @@ class Evidence:
         """The samples and the real images, as each extractor sees them."""
         return tuple(View(self, index) for index in range(len(self.extractors)))
 
-    @property
+    @tried_once
     def encoder(self) -> Any:
         """An encoder trained for the model's frozen decoder, the same way for every model.
 
         Raises:
-            UsageError: If training it has failed; it is tried once.
+            UsageError: If training it has failed.
         """
-        if isinstance(self._encoder, UsageError):
-            raise self._encoder
-        return self._encoder
-
-    @cached_property
-    def _encoder(self) -> Any:
-        try:
-            return self.probe.fit(self)
-        except UsageError as error:
-            return error
+        return self.probe.fit(self)
 
     @cached_property
     def known(self) -> dict[str, Any]:

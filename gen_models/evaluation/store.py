@@ -84,8 +84,8 @@ class FeatureStore:
             return {name: tensor.cpu() for name, tensor in held.items() if tensor is not None}
 
         held = self._entry(f"{extractor.name}-{len(images)}", key, tensors)
-        logits = held.get("logits")
-        return Features(held["features"].to(device), None if logits is None else logits.to(device))
+        there = {name: tensor.to(device) for name, tensor in held.items()}
+        return Features(**there, extractor=extractor.identity)
 
     def sees(self, extractor: Extractor, images: Tensor, device: torch.device) -> str:
         """Hash of what an extractor makes of fixed noise of the images' shape."""
@@ -160,12 +160,9 @@ def read(path: Path, key: str) -> dict[str, Tensor] | None:
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    """SHA-256 over names and contents."""
+    contents = [(name, content_of(tensor)) for name, tensor in sorted(tensors.items())]
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
 def fixed_features(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:

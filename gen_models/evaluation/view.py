@@ -35,8 +35,7 @@ class View:
         def compute() -> Features:
             return extract(self.extractor, images, evidence.device, evidence.batch)
 
-        made = evidence.store.features(images, self.extractor, evidence.device, compute)
-        return made._replace(extractor=self.extractor.identity)
+        return evidence.store.features(images, self.extractor, evidence.device, compute)
 
     @cached_property
     def sees(self) -> str:
@@ -58,8 +57,7 @@ class View:
     @cached_property
     def samples(self) -> Comparison:
         """The model's samples beside the real images."""
-        made = self.evidence.drawn.features[self.index]
-        return self._comparison(made._replace(extractor=self.extractor.identity))
+        return self._comparison(self.evidence.drawn.features[self.index])
 
     def known(self, name: str) -> Comparison:
         """Something known beside the real images; see `Evidence.stand_in`."""

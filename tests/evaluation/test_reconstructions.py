@@ -12,11 +12,8 @@ from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.inversion import invert
-from gen_models.evaluation.measurements.reconstructions import (
-    EvidenceLowerBound,
-    Inversion,
-    Reconstruction,
-)
+from gen_models.evaluation.measurements.rate_distortion import EvidenceLowerBound
+from gen_models.evaluation.measurements.reconstructions import Inversion, Reconstruction
 from gen_models.evaluation.probe import Probe
 
 from .models import Complete, Resampler, by_name, digits, evidence

@@ -77,7 +77,8 @@ def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: i
         device: Where the work is done; the features stay there.
         batch: Images at a time.
     """
-    return gather(extractor(to_pixels(part.to(device))) for part in images.split(batch))
+    made = gather(extractor(to_pixels(part.to(device))) for part in images.split(batch))
+    return made._replace(extractor=extractor.identity)
 
 
 def gather(parts: Iterable[Features]) -> Features:

@@ -155,7 +155,7 @@ class KernelDistance(Instrument):
                 "lower",
                 "distance",
                 lambda c: kernel_distance(c.pairs),
-                BY_INFLUENCE,
+                "95 %, variance of the U-statistic, over samples",
             )
         ]
 

@@ -1,4 +1,4 @@
-"""Measurements of single images: how well a model gives them back, and what it costs in nats."""
+"""How well a model gives single images back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gen_models.capabilities import BoundsLikelihood, Decodes, Reconstructs
+from gen_models.capabilities import Decodes, Reconstructs
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.inversion import invert
@@ -99,37 +99,6 @@ class Inversion(Measurement):
         guess = None if evidence.probe is None else evidence.encoder.posterior(pixels).mean[None]
         arguments = self.steps, self.restarts, self.rate, evidence.generator(), guess
         return invert(evidence.model, pixels, *arguments)
-
-
-@dataclass(frozen=True)
-class EvidenceLowerBound(Measurement):
-    """The bound on log p(x) and its two terms, at beta = 1."""
-
-    requires: ClassVar[type] = BoundsLikelihood
-
-    def blanks(self, evidence: Evidence) -> list[Value]:
-        """Bound, distortion and rate."""
-        count, split = len(evidence.real.images), evidence.split
-        kind = getattr(evidence.model, "likelihood", None)
-        of = f"{type(kind).__name__} likelihood" if kind is not None else "the model's likelihood"
-        protocol = f"all {count} {split} images, one draw of z each, {of} of pixels in [0, 1]"
-        rows = [
-            (f"elbo_nats_{split}", "Evidence lower bound", "higher"),
-            (f"distortion_nats_{split}", "Distortion E[-log p(x|z)]", "lower"),
-            (f"rate_nats_{split}", "Rate KL(q(z|x) || p(z))", None),
-        ]
-        unit, aspect = "nats per image", "likelihood"
-        return [blank(n, t, unit, b, count, protocol, aspect) for n, t, b in rows]
-
-    def measure(self, evidence: Evidence) -> list[Value]:
-        """Means over all real images."""
-
-        def terms(pixels: Tensor) -> Tensor:
-            return torch.stack(tuple(evidence.model.elbo_terms(pixels)), dim=1)
-
-        log_likelihood, rate = evidence.each(evidence.real.images, terms).unbind(1)
-        columns = log_likelihood - rate, -log_likelihood, rate
-        return [mean_filled(*pair) for pair in zip(self.blanks(evidence), columns, strict=True)]
 
 
 def error_blanks(name: str, title: str, split: str, count: int, protocol: str) -> list[Value]:
