@@ -77,7 +77,13 @@ class Run:
         self.harness = Harness(config.evaluation, self.data)
         # Seeded behind all else that is built: no choice of data or metric moves the model.
         pl.seed_everything(config.seed, workers=True, verbose=False)
-        self.model: GenerativeModule = build(config.model, "model", shape=shape, scaler=scaler)
+        offered = {
+            "num_classes": self.data.num_classes,
+            "training_images": len(self.data.train),
+        }
+        self.model: GenerativeModule = build(
+            config.model, "model", offered, shape=shape, scaler=scaler
+        )
         try:
             self.model.configure_optimizers()
         except (TypeError, ValueError) as error:
@@ -142,7 +148,7 @@ class Run:
 
     def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""
-        only_training = {"optimizer", "objective", "clip", "n_critic"}
+        only_training = {"optimizer", "objective", "clip", "n_critic", "training_images"}
         self.model.restore(checkpoint, [k for k in self.model.hparams if k not in only_training])
         splits = checkpoint.get(type(self.data).__qualname__)
         if splits is not None:  # test images may not be among those it was trained on

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 
 class ElboTerms(NamedTuple):
@@ -61,4 +62,22 @@ class BoundsLikelihood(Protocol):
 
     def elbo_terms(self, pixels: Tensor) -> ElboTerms:
         """The terms of the bound for each image, always at beta = 1."""
+        ...
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """Has an approximate posterior of its own."""
+
+    def infer(self, pixels: Tensor) -> Distribution:
+        """q(z | x) of pixels (B, C, H, W): batch shape (B,), event shape (D,)."""
+        ...
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """Has a likelihood of its own: says how pixels scatter around what a latent decodes to."""
+
+    def observe(self, z: Tensor) -> Distribution:
+        """p(x | z) of latents (B, D): batch shape (B,), event shape (C, H, W), over pixels."""
         ...

@@ -109,7 +109,7 @@ def extractors(recipes: dict[str, Any], data: ImageDataModule) -> tuple[Extracto
     """
     if isinstance(recipes, str):
         build(recipes, "evaluation.features")  # says how to choose
-    sees = {"shape": data.shape, "data": data.name, "train": data.train.images}
+    sees: dict[str, Any] = {"shape": data.shape, "data": data.name, "train": data.train.images}
     made = tuple(
         build(recipe, f"evaluation.features.{key}", **sees)
         for key, recipe in recipes.items()

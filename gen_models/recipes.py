@@ -36,12 +36,15 @@ def trust(prefixes: Sequence[str]) -> None:
     _trusted[:] = [prefix.rstrip(".") + "." for prefix in prefixes]
 
 
-def build(recipe: Any, where: str = "", **arguments: Any) -> Any:
+def build(
+    recipe: Any, where: str = "", offered: Mapping[str, Any] | None = None, **arguments: Any
+) -> Any:
     """Make what a recipe describes; anything but a recipe is given back as it is.
 
     Args:
         recipe: A mapping with `_target_`, or an object that is already built.
         where: The recipe's place in the config ("model"), for error messages.
+        offered: Further keyword arguments, for a target whose signature names them.
         **arguments: Keyword arguments that code supplies (sizes), in addition to the recipe's own.
 
     Raises:
@@ -58,6 +61,8 @@ def build(recipe: Any, where: str = "", **arguments: Any) -> Any:
     if not (isinstance(recipe, Mapping) and "_target_" in recipe):
         assert not arguments, "only a recipe takes arguments"
         return recipe
+    if offered:
+        arguments |= {k: v for k, v in offered.items() if k in _parameters(recipe, where)}
     for place, node in _nodes(recipe, where):
         _check(node, place, arguments if node is recipe else {})
     try:
@@ -66,6 +71,10 @@ def build(recipe: Any, where: str = "", **arguments: Any) -> Any:
         raise
     except (TypeError, ValueError) as error:
         raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
+
+
+def _parameters(recipe: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    return inspect.signature(_resolve(str(recipe["_target_"]), where)).parameters
 
 
 def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:

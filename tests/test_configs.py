@@ -31,7 +31,9 @@ def choices(group):
 
 
 def model(config, shape=(1, 16, 16)):
-    return build(config["model"], "model", shape=shape, scaler=Scaler.symmetric(shape[0]))
+    offered = {"num_classes": 10, "training_images": 100}
+    scaler = Scaler.symmetric(shape[0])
+    return build(config["model"], "model", offered, shape=shape, scaler=scaler)
 
 
 @pytest.mark.parametrize("name", choices("model"))

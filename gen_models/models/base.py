@@ -6,8 +6,7 @@ import copy
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -16,32 +15,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gen_models.errors import UsageError
+from gen_models.models.phase import Phase, images_of
 from gen_models.models.state import difference, random_state, set_random_state
 from gen_models.recipes import describe
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-"""Makes an optimiser of the parameters it is given, as `partial(Adam, lr=...)` does."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One player's turn: what it minimises and what it may move.
-
-    Attributes:
-        name: Prefix of the phase's logged values.
-        loss: Maps scaled images (B, C, H, W) to named scalars; "loss" is the one that is minimised.
-        parameters: All that the phase moves; its backward pass reaches nothing else.
-        optimizer: Makes the phase's optimiser.
-        every: The phase acts in each `every`-th iteration.
-        clip: Largest norm of the phase's gradient; None: no limit.
-    """
-
-    name: str
-    loss: Callable[[Tensor], dict[str, Tensor]]
-    parameters: Sequence[nn.Parameter]
-    optimizer: OptimizerFactory
-    every: int = 1
-    clip: float | None = None
 
 
 class GenerativeModule(pl.LightningModule):
@@ -103,8 +79,8 @@ class GenerativeModule(pl.LightningModule):
         optimizers = self.optimizers()  # a bare one where there is only one
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         for phase, optimizer in zip(self._phases, listed, strict=True):
-            if (self.iterations + 1) % phase.every == 0:
-                self._sum(phase.name, self._turn(phase, optimizer, x))
+            if phase.acts(self.iterations + 1, self.images_seen):
+                self._sum(phase.name, self._turn(phase, optimizer, batch))
         images = len(x) * self.trainer.world_size
         self.iterations += 1
         self.images_seen += images
@@ -112,8 +88,8 @@ class GenerativeModule(pl.LightningModule):
         if self.iterations % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log()
 
-    def _turn(self, phase: Phase, optimizer: Any, x: Tensor) -> dict[str, Tensor]:
-        values = phase.loss(x)
+    def _turn(self, phase: Phase, optimizer: Any, batch: Any) -> dict[str, Tensor]:
+        values = phase.values(batch)
         optimizer.zero_grad(set_to_none=True)
         # Other players' gradients are neither computed nor stored: nothing has to be toggled.
         self.manual_backward(values["loss"], inputs=list(phase.parameters))
@@ -129,7 +105,7 @@ class GenerativeModule(pl.LightningModule):
         if batch_index == 0:
             self.check(x)
         for phase in self.phases():
-            for name, value in phase.loss(x).items():
+            for name, value in phase.values(batch).items():
                 self.log(f"validation/{phase.name}/{name}", value, batch_size=len(x), logger=False)
 
     def on_train_start(self) -> None:
@@ -242,8 +218,3 @@ class GenerativeModule(pl.LightningModule):
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]
         self.training_seconds = checkpoint["training_seconds"]
-
-
-def images_of(batch: Any) -> Tensor:
-    """The images of a batch: the batch itself, or the first of a tuple (images, labels)."""
-    return batch if isinstance(batch, Tensor) else batch[0]

@@ -8,8 +8,8 @@ from torch import Tensor
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
-from gen_models.models.base import OptimizerFactory, Phase
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
 from gen_models.recipes import build
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from gen_models.capabilities import BoundsLikelihood, ElboTerms, Reconstructs
+from gen_models.capabilities import BoundsLikelihood, ElboTerms, Infers, Observes, Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
-from gen_models.models.base import OptimizerFactory, Phase
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
-from gen_models.objectives.elbo import NegativeELBO, elbo_terms
+from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw
 from gen_models.recipes import build
 
 
-class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
+class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes):
     r"""Maximises $\log p(x) - KL(q(z|x) \,\|\, p(z|x))$ over generator and encoder.
 
     Kingma & Welling (2014), equation 1.
@@ -32,11 +30,12 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         posterior: Factory of the head of q(z | x), called with `latent_dim`.
         likelihood: Factory of p(x | z), called with nothing.
         prior: Factory of p(z), called with `latent_dim`.
-        objective: Maps the two terms of the bound, (B,) each, to the loss (B,).
+        objective: Maps draws from the posterior to the loss (B,); the negative ELBO by default.
         scaler: Maps pixels in [0, 1] to what the encoder sees; identity by default.
         clip: Largest norm of the gradient; None: no limit.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
+        training_images: How many there are, for objectives that hang on it.
 
     Example:
         >>> from functools import partial
@@ -63,10 +62,11 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         posterior: NetworkFactory = DiagonalGaussian,
         likelihood: NetworkFactory = Gaussian,
         prior: NetworkFactory = StandardNormal,
-        objective: Callable[[ElboTerms], Tensor] | None = None,
+        objective: Bound | None = None,
         scaler: Scaler | None = None,
         clip: float | None = None,
         ema_half_life: float | None = None,
+        training_images: int | None = None,
     ) -> None:
         arguments = locals()
         super().__init__(
@@ -82,11 +82,12 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         made = build(trunk, "model.trunk")(shape=self.shape, features=head.features)
         self.encoder = nn.Sequential(made, head)
         self.likelihood = build(likelihood, "model.likelihood")()
-        self.objective = (
+        self.objective: Bound = (
             NegativeELBO() if objective is None else build(objective, "model.objective")
         )
         self.optimizer = build(optimizer, "model.optimizer")
         self.clip = clip
+        self.training_images = training_images
 
     def phases(self) -> list[Phase]:
         """One player that moves everything."""
@@ -97,9 +98,15 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         """q(z | x) of scaled images (B, C, H, W): batch shape (B,), event shape (D,)."""
         return self.encoder(x)
 
-    def _terms(self, x: Tensor, pixels: Tensor) -> ElboTerms:
-        return elbo_terms(
-            pixels, self.posterior(x), self.prior(), lambda z: self.likelihood(self.activation(z))
+    def draws(self, x: Tensor, pixels: Tensor, count: int = 1) -> Draws:
+        """`count` draws from the posterior of each image, (B, C, H, W) scaled and as pixels."""
+        return draw(
+            pixels,
+            self.posterior(x),
+            self.prior(),
+            lambda z: self.likelihood(self.activation(z)),
+            count,
+            self.training_images,
         )
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:
@@ -108,10 +115,11 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
         Args:
             x: (B, C, H, W), scaled images.
         """
-        terms = self._terms(x, self.scaler.inverse(x))
-        reconstruction, rate = -terms.log_likelihood.mean(), terms.rate.mean()
+        draws = self.draws(x, self.scaler.inverse(x), self.objective.draws)
+        loss = self.objective(draws, self.images_seen).mean()
+        reconstruction, rate = -draws.terms.log_likelihood.mean(), draws.terms.rate.mean()
         return {
-            "loss": self.objective(terms).mean(),
+            "loss": loss,
             "negative_elbo_nats": reconstruction + rate,
             "reconstruction_nats": reconstruction,
             "rate_nats": rate,
@@ -135,4 +143,14 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood):
     def elbo_terms(self, pixels: Tensor) -> ElboTerms:
         """The bound's terms of pixels (B, C, H, W), (B,) each, one draw of z an image, nats."""
         with evaluating(self):
-            return self._terms(self.scaler(pixels), pixels)
+            return self.draws(self.scaler(pixels), pixels).terms
+
+    @torch.no_grad()
+    def infer(self, pixels: Tensor) -> Distribution:
+        """q(z | x) of pixels (B, C, H, W): batch shape (B,), event shape (D,)."""
+        with evaluating(self):
+            return self.posterior(self.scaler(pixels))
+
+    def observe(self, z: Tensor) -> Distribution:
+        """p(x | z) of latents (B, D), over pixels; differentiable in z."""
+        return self.likelihood(self.activation(z))

@@ -8,15 +8,23 @@ from gen_models.objectives.adversarial import (
     NonSaturating,
     Relativistic,
 )
-from gen_models.objectives.elbo import NegativeELBO, elbo_terms
+from gen_models.objectives.elbo import Bound, Capacity, Draws, NegativeELBO, draw
+from gen_models.objectives.importance import ImportanceWeighted
+from gen_models.objectives.schedules import Cyclic, Linear
 
 __all__ = [
     "AdversarialObjective",
+    "Bound",
+    "Capacity",
+    "Cyclic",
+    "Draws",
     "Hinge",
+    "ImportanceWeighted",
     "LeastSquares",
+    "Linear",
     "Minimax",
     "NegativeELBO",
     "NonSaturating",
     "Relativistic",
-    "elbo_terms",
+    "draw",
 ]

@@ -1,0 +1,67 @@
+"""A player's turn in training, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gen_models.errors import UsageError
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+"""Makes an optimiser of the parameters it is given, as `partial(Adam, lr=...)` does."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's turn: what it minimises and what it may move.
+
+    Attributes:
+        name: Prefix of the phase's logged values.
+        loss: Maps scaled images (B, C, H, W), and labels (B,) where `labelled`, to named scalars;
+            "loss" is the one that is minimised.
+        parameters: All that the phase moves; its backward pass reaches nothing else.
+        optimizer: Makes the phase's optimiser.
+        every: The phase acts in each `every`-th iteration.
+        clip: Largest norm of the phase's gradient; None: no limit.
+        begins: Images seen from which on the phase acts.
+        ends: Images seen from which on it acts no more; None: to the end.
+        labelled: Whether the loss is called with the labels (B,) too.
+    """
+
+    name: str
+    loss: Callable[..., dict[str, Tensor]]
+    parameters: Sequence[nn.Parameter]
+    optimizer: OptimizerFactory
+    every: int = 1
+    clip: float | None = None
+    begins: int = 0
+    ends: int | None = None
+    labelled: bool = False
+
+    def acts(self, iteration: int, images_seen: int) -> bool:
+        """Whether it is this phase's turn in an iteration, counted from 1."""
+        ended = self.ends is not None and images_seen >= self.ends
+        return self.begins <= images_seen and not ended and iteration % self.every == 0
+
+    def values(self, batch: Any) -> dict[str, Tensor]:
+        """The loss on a batch.
+
+        Raises:
+            UsageError: If the phase needs labels and there are none.
+        """
+        x = images_of(batch)
+        if not self.labelled:
+            return self.loss(x)
+        labels = None if isinstance(batch, Tensor) else batch[1]
+        if labels is None:
+            raise UsageError(f"the phase {self.name} of the model needs labels; the data have none")
+        return self.loss(x, labels)
+
+
+def images_of(batch: Any) -> Tensor:
+    """The images of a batch: the batch itself, or the first of a tuple (images, labels)."""
+    return batch if isinstance(batch, Tensor) else batch[0]

@@ -1,0 +1,88 @@
+"""Weights that change over training, as functions of the real images shown so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gen_models.errors import UsageError
+
+Schedule = Callable[[int], float]
+"""Maps images seen to a value."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From start to end in a straight line, and end from there on (Bowman et al., 2016).
+
+    Attributes:
+        images: Images seen when the end is reached, > 0.
+        start: Value at the first image.
+        end: Value from `images` on.
+
+    Example:
+        >>> warm_up = Linear(images=1000)
+        >>> warm_up(0), warm_up(250), warm_up(5000)
+        (0.0, 0.25, 1.0)
+    """
+
+    images: int
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("images", self.images)
+
+    def __call__(self, images_seen: int) -> float:
+        """The value after so many images."""
+        share = min(1.0, images_seen / self.images)
+        return self.start + share * (self.end - self.start)
+
+
+@dataclass(frozen=True)
+class Cyclic:
+    """`Linear` again and again, with rest at the end of each cycle (Fu et al., 2019).
+
+    Attributes:
+        images: Length of a cycle in images, > 0.
+        rising: Share of the cycle in which the value moves, in (0, 1].
+        start: Value at the beginning of a cycle.
+        end: Value behind the rise.
+    """
+
+    images: int
+    rising: float = 0.5
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("images", self.images)
+        if not 0 < self.rising <= 1:
+            raise UsageError(f"schedule.rising must be in (0, 1], not {self.rising}")
+
+    def __call__(self, images_seen: int) -> float:
+        """The value after so many images."""
+        share = min(1.0, (images_seen % self.images) / (self.images * self.rising))
+        return self.start + share * (self.end - self.start)
+
+
+def at(value: float | Schedule, images_seen: int) -> float:
+    """A number as it is, a schedule's value at this time."""
+    return value(images_seen) if callable(value) else value
+
+
+def check_not_negative(name: str, value: float | Schedule) -> None:
+    """Refuse a weight below 0, or a schedule that begins or ends there.
+
+    Raises:
+        UsageError: Naming the weight.
+    """
+    ends = (value.start, value.end) if isinstance(value, Linear | Cyclic) else (value,)
+    for end in ends:
+        if not callable(end) and not end >= 0:
+            raise UsageError(f"{name} must be 0 or more, not {end}")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise UsageError(f"schedule.{name} must be above 0, not {value}")
