@@ -8,7 +8,7 @@ from torch import Tensor
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
 from gen_models.recipes import build
@@ -69,8 +69,8 @@ class GAN(LatentVariableModel):
         )
         self.remember(arguments)
         self.discriminator = build(trunk, "model.trunk")(shape=self.shape, features=1)
-        self.objective = (
-            NonSaturating() if objective is None else build(objective, "model.objective")
+        self.objective: AdversarialObjective = made_objective(
+            objective, NonSaturating(), "discriminator"
         )
         self.optimizer = build(optimizer, "model.optimizer")
         if n_critic < 1:

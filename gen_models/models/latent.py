@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,3 +104,18 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         with evaluating(self):
             latents = self.sample_prior(count, generator).split(500)
             return torch.cat([self.decode(z) for z in latents])
+
+
+def made_objective(objective: Any, default: Any, method: str) -> Any:
+    """The objective, built; the default where there is none.
+
+    Raises:
+        UsageError: If it has no such method: it is another family's.
+    """
+    made = default if objective is None else build(objective, "model.objective")
+    if not hasattr(made, method):
+        raise UsageError(
+            f"model.objective={type(made).__name__} is another family's; this one takes those that "
+            f"{type(default).__name__} is one of (see docs/models.md)"
+        )
+    return made

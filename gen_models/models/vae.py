@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from gen_models.capabilities import BoundsLikelihood, ElboTerms, Infers, Observes, Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw
@@ -82,9 +82,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         made = build(trunk, "model.trunk")(shape=self.shape, features=head.features)
         self.encoder = nn.Sequential(made, head)
         self.likelihood = build(likelihood, "model.likelihood")()
-        self.objective: Bound = (
-            NegativeELBO() if objective is None else build(objective, "model.objective")
-        )
+        self.objective: Bound = made_objective(objective, NegativeELBO(), "draws")
         self.optimizer = build(optimizer, "model.optimizer")
         self.clip = clip
         self.training_images = training_images

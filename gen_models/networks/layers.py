@@ -78,6 +78,18 @@ def dense(
     return nn.Sequential(*layers)
 
 
+def gated_dense(sizes: Sequence[int]) -> nn.Sequential:
+    r"""Layers $(W x + b) \odot \mathrm{sigmoid}(V x + c)$ through `sizes`; the last one is linear.
+
+    Gated linear units (Dauphin et al., 2017), as in Tomczak & Welling (2018).
+    """
+    *hidden, (inputs, outputs) = pairwise(sizes)
+    layers: list[nn.Module] = []
+    for width, wider in hidden:
+        layers += [nn.Linear(width, 2 * wider), nn.GLU()]
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
 class PadToEven(nn.Module):
     """Repeats the last row or column where a side is odd, so that halving rounds up."""
 

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
-from gen_models.networks.layers import Shape, dense
+from gen_models.networks.layers import Shape, dense, gated_dense
 
 
 class MLPGenerator(nn.Module):
-    """z (B, D) to pre-activations (B, C, H, W) through ReLU layers.
+    """z (B, D) to pre-activations (B, C, H, W) through ReLU or gated layers.
 
     Args:
         latent_dim: D.
         shape: (C, H, W) of the images.
-        hidden: Widths of the hidden layers, from z to the image.
+        hidden: Widths of the hidden layers, from z to the image; none: a linear map.
+        gated: Whether hidden layers are gated.
     """
 
-    def __init__(self, latent_dim: int, shape: Shape, hidden: Sequence[int] = (256, 512)) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        shape: Shape,
+        hidden: Sequence[int] = (256, 512),
+        gated: bool = False,
+    ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.layers = dense([latent_dim, *hidden, math.prod(shape)], nn.ReLU, last=False)
+        sizes = [latent_dim, *hidden, math.prod(shape)]
+        self.layers = gated_dense(sizes) if gated else dense(sizes, nn.ReLU, last=False)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) to (B, C, H, W)."""
@@ -30,18 +39,26 @@ class MLPGenerator(nn.Module):
 
 
 class MLPTrunk(nn.Module):
-    """Images (B, C, H, W) to features (B, F) through leaky ReLU layers.
+    """Images (B, C, H, W) to features (B, F) through leaky ReLU or gated layers.
 
     Args:
         shape: (C, H, W) of the images.
         features: F.
-        hidden: Widths of the hidden layers, from the image to the features.
+        hidden: Widths of the hidden layers, from the image to the features; none: a linear map.
+        gated: Whether hidden layers are gated.
     """
 
-    def __init__(self, shape: Shape, features: int, hidden: Sequence[int] = (512, 256)) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        features: int,
+        hidden: Sequence[int] = (512, 256),
+        gated: bool = False,
+    ) -> None:
         super().__init__()
         sizes = [math.prod(shape), *hidden, features]
-        self.layers = dense(sizes, lambda: nn.LeakyReLU(0.2), last=False)
+        leaky = partial(nn.LeakyReLU, 0.2)
+        self.layers = gated_dense(sizes) if gated else dense(sizes, leaky, last=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
+from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE, GenerativeModule, Phase
 from gen_models.models.average import ExponentialAverage
 
@@ -184,3 +185,42 @@ def test_only_the_generator_is_averaged_and_it_is_what_is_evaluated(gan, trainer
     gan.eval()
     torch.testing.assert_close(gan.decode(z), gan.pixels(gan.average.network(z)))
     assert not torch.allclose(gan.decode(z), gan.pixels(gan.generator(z)))
+
+
+class Staged(GenerativeModule):
+    """Two numbers that fall by one an iteration of eight images, each in its own stage."""
+
+    def __init__(self, labelled=False):
+        super().__init__()
+        self.first, self.second = (torch.nn.Parameter(torch.zeros(())) for _ in range(2))
+        self.labels, self.labelled = [], labelled
+
+    def phases(self):
+        sgd = partial(torch.optim.SGD, lr=1.0)
+        if self.labelled:
+            return [Phase("labelled", self.look, [self.first], sgd, labelled=True)]
+        first = Phase("first", lambda x: {"loss": self.first}, [self.first], sgd, ends=24)
+        second = Phase("second", lambda x: {"loss": self.second}, [self.second], sgd, begins=24)
+        return [first, second]
+
+    def look(self, x, labels):
+        self.labels += labels.tolist()
+        return {"loss": self.first}
+
+
+def test_a_phase_acts_between_its_first_and_last_image(trainer):
+    staged = Staged()
+    loader = DataLoader(torch.zeros(80, *SHAPE), batch_size=8)
+    trainer(max_epochs=1).fit(staged, loader)
+    assert (staged.first.item(), staged.second.item()) == (-3.0, -7.0)
+    logged = [{k for k in row if k.endswith("loss")} for row in staged.history]
+    assert logged == [{"train/first/loss"}] * 3 + [{"train/second/loss"}] * 7
+
+
+def test_a_labelled_phase_gets_labels_and_says_so_where_there_are_none(trainer):
+    staged = Staged(labelled=True)
+    images, labels = torch.zeros(4, *SHAPE), torch.tensor([3, 1, 0, 2])
+    trainer(max_epochs=1).fit(staged, DataLoader(TensorDataset(images, labels), batch_size=2))
+    assert staged.labels == [3, 1, 0, 2]
+    with pytest.raises(UsageError, match="phase labelled of the model needs labels"):
+        trainer(max_epochs=1).fit(Staged(labelled=True), DataLoader(images, batch_size=2))

@@ -31,6 +31,27 @@ def test_shapes_and_gradients(generator, trunk, shape):
         assert all(p.grad is not None for p in network.parameters())
 
 
+def test_gated_layers_multiply_a_linear_map_by_a_gate_and_end_in_a_linear_one():
+    """Tomczak & Welling's 300-300: 784 -> 300 -> 300, each with a gate of its own weights."""
+    torch.manual_seed(0)
+    trunk = MLPTrunk((1, 2, 3), 4, hidden=(5,), gated=True)
+    first, _, last = trunk.layers
+    x = torch.randn(7, 1, 2, 3)
+    value, gate = first.weight.split(5), first.bias.split(5)
+    linear, opening = (x.flatten(1) @ w.T + b for w, b in zip(value, gate, strict=True))
+    torch.testing.assert_close(trunk(x), last(linear * opening.sigmoid()))
+    published = MLPTrunk((1, 28, 28), 80, hidden=(300, 300), gated=True)
+    count = sum(p.numel() for p in published.parameters())
+    assert count == 2 * (784 * 300 + 300) + 2 * (300 * 300 + 300) + 300 * 80 + 80
+
+
+def test_no_hidden_layers_make_a_linear_map():
+    generator = MLPGenerator(2, (1, 1, 3), hidden=())
+    z = torch.randn(5, 2)
+    bias = generator(torch.zeros(1, 2))
+    torch.testing.assert_close(generator(2 * z) - bias, 2 * (generator(z) - bias))
+
+
 @pytest.mark.parametrize("norm", ["batch", "group", None])
 @pytest.mark.parametrize(("generator", "trunk"), PAIRS[1:], ids=["conv", "resnet"])
 def test_normalisations(generator, trunk, norm):
