@@ -25,6 +25,11 @@ from gen_models.reporting.terminal import print_table
 from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
+ONLY_TRAINING = frozenset(
+    {"optimizer", "lr_schedule", "objective", "clip", "n_critic", "training_images", "budget"}
+)
+"""Arguments of families that may differ where a checkpoint is only evaluated."""
+
 
 def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
     """Train, evaluate and report one model.
@@ -148,8 +153,7 @@ class Run:
 
     def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""
-        only_training = {"optimizer", "objective", "clip", "n_critic", "training_images"}
-        self.model.restore(checkpoint, [k for k in self.model.hparams if k not in only_training])
+        self.model.restore(checkpoint, [k for k in self.model.hparams if k not in ONLY_TRAINING])
         splits = checkpoint.get(type(self.data).__qualname__)
         if splits is not None:  # test images may not be among those it was trained on
             self.data.load_state_dict(splits)

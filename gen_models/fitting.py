@@ -20,6 +20,7 @@ from gen_models.errors import UsageError
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
+from gen_models.training.collapse import PosteriorCollapse
 
 Score = Callable[[GenerativeModule], float]
 Draw = Callable[[GenerativeModule, Path], None]
@@ -46,6 +47,7 @@ def make_trainer(
         ImageBudget(config.max_images),
         Selection(f"validation/{name}", score),
         SampleGrid(folder / "progress", draw),
+        PosteriorCollapse(),
         save(filename="best", monitor=f"validation/{name}"),
         save(filename="last"),
         *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),

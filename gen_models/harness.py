@@ -12,7 +12,7 @@ from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors.features import Extractor
 from gen_models.evaluation.measurements.reconstructions import Inversion
-from gen_models.evaluation.pictures import gallery, sample_grid
+from gen_models.evaluation.pictures import gallery, sample_picture
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 from gen_models.evaluation.store import FeatureStore, default_folder
 from gen_models.models import GenerativeModule
@@ -66,8 +66,9 @@ class Harness:
         return measure
 
     def draw(self, model: GenerativeModule, path: Path) -> None:
-        """Write a grid of samples at fixed latents."""
-        sample_grid(model, model.device, self.seed).save(path)
+        """Write a picture of samples at fixed latents."""
+        real = self.data.validation.images
+        sample_picture(model, real, model.device, self.seed).save(path)
 
     def evidence(
         self, model: GenerativeModule, split: str, samples: int, chosen: tuple[Extractor, ...]
@@ -85,6 +86,7 @@ class Harness:
             device=model.device,
             store=self.store,
             probe=self.probe,
+            density=self.data.density,
         )
 
     def evaluate(self, model: GenerativeModule, folder: Path) -> tuple[list[Value], list[Picture]]:
@@ -102,7 +104,7 @@ class Harness:
 
 
 def extractors(recipes: dict[str, Any], data: ImageDataModule) -> tuple[Extractor, ...]:
-    """The extractors of a configuration, in its order.
+    """The extractors of a configuration, in its order; a recipe may say that there is none.
 
     Raises:
         UsageError: If there is none, or two go by one name: their values would, too.
@@ -110,11 +112,12 @@ def extractors(recipes: dict[str, Any], data: ImageDataModule) -> tuple[Extracto
     if isinstance(recipes, str):
         build(recipes, "evaluation.features")  # says how to choose
     sees: dict[str, Any] = {"shape": data.shape, "data": data.name, "train": data.train.images}
-    made = tuple(
+    built = (
         build(recipe, f"evaluation.features.{key}", **sees)
         for key, recipe in recipes.items()
         if recipe is not None
     )
+    made = tuple(extractor for extractor in built if extractor is not None)
     names = [extractor.name for extractor in made]
     if not made:
         raise UsageError("evaluation.features holds no extractor: evaluation/features=auto")

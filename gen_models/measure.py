@@ -109,7 +109,8 @@ def evidence(
 ) -> Evidence:
     """What the measurements read."""
     sees = data.shape, data.name, data.train.images
-    extractors: list[Extractor] = [default_extractor(*sees), second_extractor(*sees)]
+    chosen = default_extractor(*sees), second_extractor(*sees)
+    extractors: list[Extractor] = [extractor for extractor in chosen if extractor is not None]
     if options.inception is not None:
         extractors = [Inception(*sees, weights=options.inception), *extractors]
     return Evidence(

@@ -27,7 +27,15 @@ MAY_IMPORT = {
     "objectives": {"capabilities", "information"} | LEAVES,
     "models": {"capabilities", "objectives", "distributions", "modes", "recipes", "data.ranges"}
     | LEAVES,
-    "training": {"models.base"} | LEAVES,
+    "training": {
+        "capabilities",
+        "data.ranges",
+        "evaluation.likelihood",
+        "models.base",
+        "models.phase",
+        "modes",
+    }
+    | LEAVES,
     "evaluation": {
         "capabilities",
         "modes",

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 
 from gen_models.data.decode import resize
+from gen_models.data.draws import SPLIT_STREAM
 from gen_models.data.images import ImageSet
 from gen_models.data.module import ImageDataModule
-from gen_models.data.splits import SPLIT_STREAM, permutation
+from gen_models.data.splits import permutation
 
 # The test images are the same for everybody and for ever: feature extractors are trained on the
 # others, and a number measured on images an extractor has seen would flatter every model.

@@ -10,7 +10,8 @@ import torch
 
 from gen_models.data.decode import Bytes, Unreadable, height_and_width, read_images
 from gen_models.data.images import ImageSet
-from gen_models.data.module import ImageDataModule, Options
+from gen_models.data.module import ImageDataModule
+from gen_models.data.options import Options
 from gen_models.errors import UsageError
 
 # torchvision's IMG_EXTENSIONS and GIF; anything else in the folder is passed over.

@@ -1,4 +1,4 @@
-"""A set of images in bytes, and the hash that names its content."""
+"""A set of images, in bytes or floats, and the hash that names its content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,15 +12,16 @@ from gen_models.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images in bytes, with labels where there are any.
+    """Images in bytes, or data that are none in floats, with labels where there are any.
 
     Attributes:
-        images: (N, C, H, W), uint8.
+        images: (N, C, H, W), uint8, or float32: finite, nominally in [0, 1], never clipped.
         labels: (N,), int64, or None.
         classes: What label 0, 1, ... stands for, or None.
 
     Raises:
-        UsageError: If a dtype, rank or length is another, or a label has no class.
+        UsageError: If a dtype, rank or length is another, a float is not finite, or a label has no
+            class.
 
     Example:
         >>> faces = ImageSet(torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
@@ -33,13 +34,23 @@ class ImageSet:
     classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+        if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
             raise UsageError(
-                "ImageSet: images must be uint8 of shape (N, C, H, W), "
+                "ImageSet: images must be uint8, or float32 in [0, 1], of shape (N, C, H, W), "
                 f"got {self.images.dtype} of shape {tuple(self.images.shape)}"
             )
+        if self.images.is_floating_point():
+            self._check_floats()
         if self.labels is not None:
             self._check_labels(self.labels)
+
+    def _check_floats(self) -> None:
+        finite = self.images.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise UsageError(
+                f"ImageSet: image {int((~finite).nonzero()[0])} has values that are not finite; "
+                "mend it or leave it out"
+            )
 
     def _check_labels(self, labels: Tensor) -> None:
         if labels.dtype != torch.int64 or labels.shape != self.images.shape[:1]:
@@ -78,7 +89,7 @@ class ImageSet:
 
 
 def content_hash(sets: Mapping[str, ImageSet]) -> str:
-    """SHA-256 over name, shape, images and labels of every set, in hexadecimal.
+    """SHA-256 over name, shape, type, images and labels of every set, in hexadecimal.
 
     Example:
         >>> content_hash({"train": ImageSet(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))})[:8]
@@ -86,7 +97,10 @@ def content_hash(sets: Mapping[str, ImageSet]) -> str:
     """
     digest = hashlib.sha256()
     for name, images in sorted(sets.items()):
-        digest.update(f"{name} {tuple(images.images.shape)} {images.labels is None};".encode())
+        # Bytes go without saying: their hashes are older than floats.
+        kind = "" if images.images.dtype == torch.uint8 else f" {images.images.dtype}"
+        header = f"{name} {tuple(images.images.shape)}{kind} {images.labels is None};"
+        digest.update(header.encode())
         for tensor in (images.images, images.labels):
             if tensor is not None:
                 digest.update(tensor.cpu().contiguous().numpy().reshape(-1).data)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from gen_models.data.binarisation import binary
+from gen_models.data.draws import FRESH_STREAM
 from gen_models.data.ranges import Scaler, to_pixels
 from gen_models.data.splits import permutation
 
@@ -62,7 +64,7 @@ class EpochOrder(Sampler[int]):
 
 
 class DeviceLoader:
-    """Batches cut from one uint8 tensor where it lies: one index_select and one normalise each.
+    """Batches cut from one tensor where it lies: one index_select and one normalise each.
 
     Small images cost more to fetch one by one than to train on, so the whole set stays on the
     device, in bytes. The order goes there once per epoch; inside the loop nothing waits for it.
@@ -82,16 +84,19 @@ class DeviceLoader:
         batch_size: int,
         order: EpochOrder,
         drop_last: bool,
+        fresh: bool = False,
     ) -> None:
         """Serve these images in this order.
 
         Args:
-            images: (N, C, H, W), uint8; its device is the device of the batches.
+            images: (N, C, H, W), uint8 or float32; its device is the device of the batches.
             labels: (N,), int64, on the same device, or None.
             scaler: Takes pixels to the range the networks see. A copy of it goes to the device.
             batch_size: Images per batch, at least 1.
             order: The order of N images.
             drop_last: Whether to leave out a last batch that is not full.
+            fresh: Whether each batch is a fresh binary draw of its grey bytes, a pure function of
+                the order's seed, the epoch and the batch's place in it.
         """
         assert len(order) == len(images)
         assert batch_size >= 1
@@ -101,6 +106,7 @@ class DeviceLoader:
         self.batch_size = batch_size
         self.sampler = order
         self.drop_last = drop_last
+        self.fresh = fresh
         self._position = 0
         self._resume_at = 0
 
@@ -118,12 +124,15 @@ class DeviceLoader:
         for position in range(first, len(self)):
             self._position = position + 1
             start = position * self.batch_size
-            yield self._batch(order[start : start + self.batch_size])
+            yield self._batch(order[start : start + self.batch_size], position)
 
-    def _batch(self, chosen: Tensor) -> Batch:
-        images = self.scaler(to_pixels(self.images.index_select(0, chosen)))
+    def _batch(self, chosen: Tensor, position: int) -> Batch:
+        images = self.images.index_select(0, chosen)
+        if self.fresh:
+            stream = FRESH_STREAM + self.sampler.epoch
+            images = binary(images, self.sampler.seed, stream, position)
         labels = None if self.labels is None else self.labels.index_select(0, chosen)
-        return Batch(images, labels)
+        return Batch(self.scaler(to_pixels(images)), labels)
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of the epoch have been handed out."""

@@ -1,45 +1,21 @@
 """The Lightning data module that splits, scales and serves images the same way for every model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
+from torch.distributions import Distribution
 
+from gen_models.data.binarisation import check_kind, fixed_draw
+from gen_models.data.draws import TEST_STREAM, TRAINING_STREAM
 from gen_models.data.images import ImageSet, content_hash
 from gen_models.data.loader import DeviceLoader, EpochOrder
+from gen_models.data.options import SCALINGS, check_options
 from gen_models.data.ranges import Scaler
 from gen_models.data.splits import check_seed, split
 from gen_models.errors import UsageError
-
-SCALINGS: dict[str, Callable[[Tensor], Scaler]] = {
-    "unit": lambda images: Scaler.unit(images.shape[1]),
-    "symmetric": lambda images: Scaler.symmetric(images.shape[1]),
-    "standard": Scaler.standard,
-}
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of every image data module; `ImageDataModule` says what they mean."""
-
-    batch_size: int
-    scaling: str
-    validation: float
-    test: float
-    split_seed: int
-    seed: int
-    limit: int | None
-
-
-def _check_options(shares: Mapping[str, float], sizes: Mapping[str, int | None]) -> None:
-    for option, share in shares.items():
-        if not 0 <= share < 1:
-            raise UsageError(f"data.{option}={share} must be a share in [0, 1)")
-    for option, size in sizes.items():
-        if size is not None and size < 1:
-            raise UsageError(f"data.{option}={size} must be at least 1")
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -48,8 +24,10 @@ class ImageDataModule(LightningDataModule, ABC):
     A subclass says in `load` where they come from. After `setup`, which may be called by hand:
 
     Attributes:
-        name: What the data are called in a record.
+        name: What the data are called in a record; binary images of a set have a name of their own.
         train: The images to learn from; the scaler is fitted on them alone.
+        shown: What training shows: `train`, or the grey images it is drawn from, where every
+            showing is a fresh draw.
         validation: Held-out training images, for choosing between models.
         test: The images to report on.
         scaler: Takes pixels to the range the networks see.
@@ -58,10 +36,14 @@ class ImageDataModule(LightningDataModule, ABC):
         split_indices: Per split, which of the loaded images it took. `test` counts within the
             official test set where there is one, within the training set otherwise.
         fingerprint: `content_hash` of the three splits; equal content, equal fingerprint.
+        density: Of the distribution that the data were drawn from, over pixels, event shape
+            (C, H, W), float64 on the CPU; None where nobody knows it.
     """
 
     name: str = "images"
+    density: Distribution | None = None
     train: ImageSet
+    shown: ImageSet
     validation: ImageSet
     test: ImageSet
     scaler: Scaler
@@ -80,6 +62,7 @@ class ImageDataModule(LightningDataModule, ABC):
         split_seed: int = 0,
         seed: int = 0,
         limit: int | None = None,
+        binarize: str | None = None,
     ) -> None:
         """Choose how the images are split, scaled and served.
 
@@ -94,6 +77,8 @@ class ImageDataModule(LightningDataModule, ABC):
             seed: Decides the order of the training batches.
             limit: Use only so many training images, for quick trials; a random choice by
                 `split_seed`. Validation and test stay as they are.
+            binarize: None for images as they are; `static` for one binary draw of each, `dynamic`
+                for a fresh draw whenever training shows an image (see `binarisation`).
 
         Raises:
             UsageError: If a value is outside its range.
@@ -102,12 +87,13 @@ class ImageDataModule(LightningDataModule, ABC):
         if scaling not in SCALINGS:
             raise UsageError(f"data.scaling={scaling!r} must be one of {', '.join(SCALINGS)}")
         self.shares = {"test": test, "validation": validation}
-        _check_options(self.shares, {"batch_size": batch_size, "limit": limit})
+        check_options(self.shares, {"batch_size": batch_size, "limit": limit})
         self.batch_size = batch_size
         self.scaling = scaling
         self.split_seed = check_seed("split_seed", split_seed)
         self.seed = check_seed("seed", seed)
         self.limit = limit
+        self.binarize = check_kind(binarize)
 
     @abstractmethod
     def load(self) -> tuple[ImageSet, ImageSet | None]:
@@ -117,8 +103,8 @@ class ImageDataModule(LightningDataModule, ABC):
         """Load, split and scale; once, whatever the stage and however often it is called.
 
         Raises:
-            UsageError: If a split would be empty, a batch is larger than the training split, or
-                the official test images have another shape.
+            UsageError: If a split would be empty, a batch is larger than the training split, the
+                official test images have another shape, or floats should be made binary.
         """
         if hasattr(self, "fingerprint"):
             return
@@ -130,15 +116,27 @@ class ImageDataModule(LightningDataModule, ABC):
             )
         self.split_indices = self._split(len(loaded), None if official is None else len(official))
         self._check_sizes()
-        chosen = self.split_indices
-        self.train = loaded.subset(chosen["train"])
-        self.validation = loaded.subset(chosen["validation"])
-        self.test = (loaded if official is None else official).subset(chosen["test"])
         self.shape = loaded.shape
         self.num_classes = loaded.num_classes
+        self._take(loaded, loaded if official is None else official)
         self.scaler = SCALINGS[self.scaling](self.train.images)
+        grey = {"shown": self.shown} if self.binarize == "dynamic" else {}
         # Last, because its presence says that all the rest is there.
-        self.fingerprint = content_hash(self._splits())
+        self.fingerprint = content_hash({**self._splits(), **grey})
+
+    def _take(self, learned: ImageSet, tested: ImageSet) -> None:
+        chosen = self.split_indices
+        if self.binarize == "dynamic":
+            self.shown = learned.subset(chosen["train"])
+        if self.binarize is not None:
+            tested = fixed_draw(tested, TRAINING_STREAM if tested is learned else TEST_STREAM)
+            learned = fixed_draw(learned, TRAINING_STREAM)
+            self.name = f"{self.name}_binarized_{self.binarize}"
+        self.train = learned.subset(chosen["train"])
+        self.validation = learned.subset(chosen["validation"])
+        self.test = tested.subset(chosen["test"])
+        if self.binarize != "dynamic":
+            self.shown = self.train
 
     def _split(self, count: int, official: int | None) -> dict[str, Tensor]:
         if official is None:
@@ -169,7 +167,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DeviceLoader:
         """Training batches, shuffled anew each epoch, all of equal size."""
-        return self._loader(self.train, shuffle=True)
+        return self._loader(self.shown, shuffle=True, fresh=self.binarize == "dynamic")
 
     def val_dataloader(self) -> DeviceLoader:
         """All validation images, in order."""
@@ -179,7 +177,7 @@ class ImageDataModule(LightningDataModule, ABC):
         """All test images, in order."""
         return self._loader(self.test, shuffle=False)
 
-    def _loader(self, images: ImageSet, shuffle: bool) -> DeviceLoader:
+    def _loader(self, images: ImageSet, shuffle: bool, fresh: bool = False) -> DeviceLoader:
         device = self._device()
         return DeviceLoader(
             images=images.images.to(device),
@@ -188,6 +186,7 @@ class ImageDataModule(LightningDataModule, ABC):
             batch_size=self.batch_size,
             order=EpochOrder(len(images), self.seed, shuffle),
             drop_last=shuffle,
+            fresh=fresh,
         )
 
     def _device(self) -> torch.device:

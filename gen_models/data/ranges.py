@@ -1,8 +1,9 @@
 """Bytes, pixels and scaled pixels: the only place where images change their range.
 
 Three ranges have names, and nothing else is converted anywhere. *Bytes* are uint8 in 0..255, as
-images are stored. *Pixels* are float32 in [0, 1], as images are compared. *Scaled* images are what
-a network sees, and `Scaler` leads there and back.
+images are stored. *Pixels* are float32 in [0, 1], as images are compared; data that are no bytes,
+such as points in the plane, are stored as pixels, and may leave [0, 1]. *Scaled* images are what a
+network sees, and `Scaler` leads there and back.
 """
 
 import math
@@ -14,22 +15,27 @@ from torch import Tensor, nn
 
 from gen_models.errors import UsageError
 
+WHITE = 255
+"""The byte of a pixel that is 1."""
+
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Bytes as pixels, x / 255.
+    """Stored images as pixels: bytes as x / 255, floats as they are.
 
     Args:
-        images: Any shape, uint8.
+        images: Any shape, uint8, or float32 nominally in [0, 1].
 
     Returns:
-        The same shape, float32 in [0, 1].
+        The same shape, float32.
 
     Example:
         >>> to_pixels(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
         [0.0, 0.20000000298023224, 1.0]
     """
-    assert images.dtype == torch.uint8, f"bytes expected, got {images.dtype}"
-    return images.to(torch.float32) / 255
+    if images.dtype == torch.float32:
+        return images
+    assert images.dtype == torch.uint8, f"bytes or float32 expected, got {images.dtype}"
+    return images.to(torch.float32) / WHITE
 
 
 def to_bytes(pixels: Tensor) -> Tensor:
@@ -50,7 +56,7 @@ def to_bytes(pixels: Tensor) -> Tensor:
     """
     assert pixels.is_floating_point(), f"pixels expected, got {pixels.dtype}"
     # Half precision cannot hold every integer up to 255 times a fraction, so it is widened first.
-    return (pixels.to(torch.float32) * 255).round().clamp(0, 255).to(torch.uint8)
+    return (pixels.to(torch.float32) * WHITE).round().clamp(0, WHITE).to(torch.uint8)
 
 
 def quantise(pixels: Tensor) -> Tensor:
@@ -67,6 +73,23 @@ def quantise(pixels: Tensor) -> Tensor:
         [128.0]
     """
     return to_pixels(to_bytes(pixels))
+
+
+def stored_as(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Pixels in the form that images of a data set have: `to_bytes`, or float32 as they are.
+
+    Args:
+        pixels: Any shape, float, nominally in [0, 1].
+        dtype: torch.uint8 or torch.float32.
+
+    Example:
+        >>> pixels = torch.tensor([0.5, 1.2])
+        >>> stored_as(pixels, torch.uint8).tolist()
+        [128, 255]
+        >>> stored_as(pixels, torch.float32) is pixels
+        True
+    """
+    return to_bytes(pixels) if dtype == torch.uint8 else pixels.to(torch.float32)
 
 
 class Scaler(nn.Module):
@@ -131,26 +154,15 @@ class Scaler(nn.Module):
     def standard(cls, images: Tensor) -> "Scaler":
         """The scaler that gives these images mean 0 and variance 1 in every channel.
 
-        A byte has 256 values, so a histogram holds all there is to know: the moments follow from
-        integer counts in float64, with no float copy of the data and no growing rounding error.
-
         Args:
-            images: (N, C, H, W), uint8, N > 0.
+            images: (N, C, H, W), uint8 or float32, N > 0.
 
         Returns:
             A scaler with the channel means and population deviations; a constant channel, which
             has nothing to divide by, gets deviation 1.
         """
-        assert images.dtype == torch.uint8, f"bytes expected, got {images.dtype}"
-        levels = torch.arange(256, dtype=torch.float64) / 255
-        mean, deviation = [], []
-        for channel in images.unbind(dim=1):
-            counts = torch.bincount(channel.reshape(-1), minlength=256).cpu().to(torch.float64)
-            share = counts / counts.sum()
-            centre = (share * levels).sum()
-            spread = (share * (levels - centre) ** 2).sum().sqrt()
-            mean.append(centre.item())
-            deviation.append(spread.item() if torch.count_nonzero(counts) > 1 else 1.0)
+        moments = _moments_of_bytes if images.dtype == torch.uint8 else _moments_of_floats
+        mean, deviation = zip(*map(moments, images.unbind(dim=1)), strict=True)
         return cls(mean, deviation)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -178,3 +190,21 @@ class Scaler(nn.Module):
         """The numbers, for print."""
         recipe = self.recipe()
         return f"mean={recipe['mean']}, deviation={recipe['deviation']}"
+
+
+def _moments_of_bytes(channel: Tensor) -> tuple[float, float]:
+    # A byte has 256 values, so a histogram holds all there is to know: the moments follow from
+    # integer counts in float64, with no float copy of the data and no growing rounding error.
+    levels = torch.arange(256, dtype=torch.float64) / WHITE
+    counts = torch.bincount(channel.reshape(-1), minlength=256).cpu().to(torch.float64)
+    share = counts / counts.sum()
+    centre = (share * levels).sum()
+    spread = (share * (levels - centre) ** 2).sum().sqrt()
+    return centre.item(), spread.item() if torch.count_nonzero(counts) > 1 else 1.0
+
+
+def _moments_of_floats(channel: Tensor) -> tuple[float, float]:
+    assert channel.dtype == torch.float32, f"bytes or float32 expected, got {channel.dtype}"
+    values = channel.cpu().to(torch.float64)
+    low, high = values.aminmax()
+    return values.mean().item(), values.std(correction=0).item() if low < high else 1.0

@@ -6,19 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gen_models.data.draws import SPLIT_STREAM, words
 from gen_models.errors import UsageError
-
-# The second word of a Philox key names what the numbers are for. Epochs count up from 0, so a split
-# takes the largest word and never shares its numbers with the order of some epoch.
-SPLIT_STREAM = 2**64 - 1
 
 
 def permutation(count: int, seed: int, stream: int) -> Tensor:
     """A permutation of 0..count-1, a pure function of its arguments.
 
-    It sorts the raw output of the counter-based generator Philox (Salmon et al., 2011), keyed by
-    (seed, stream). NumPy promises raw streams across versions; nobody promises what a framework's
-    own shuffle will return next year. Global random state is neither read nor moved.
+    It sorts `draws.words`, keyed by (seed, stream).
 
     Args:
         count: How many numbers to permute.
@@ -32,9 +27,7 @@ def permutation(count: int, seed: int, stream: int) -> Tensor:
         >>> permutation(5, seed=0, stream=0).tolist()
         [0, 2, 1, 4, 3]
     """
-    key = np.array([seed, stream], dtype=np.uint64)
-    raw = np.random.Philox(key=key).random_raw(count)
-    return torch.from_numpy(np.argsort(raw, kind="stable"))
+    return torch.from_numpy(np.argsort(words(count, seed, stream), kind="stable"))
 
 
 def split(count: int, seed: int, shares: Mapping[str, float]) -> dict[str, Tensor]:

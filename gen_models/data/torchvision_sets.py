@@ -19,7 +19,8 @@ from gen_models.data.decode import (
     resize,
 )
 from gen_models.data.images import ImageSet
-from gen_models.data.module import ImageDataModule, Options
+from gen_models.data.module import ImageDataModule
+from gen_models.data.options import Options
 from gen_models.errors import UsageError
 
 TEN = tuple("0123456789")

@@ -4,6 +4,7 @@ from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors import (
+    Coordinates,
     Network,
     PixelComponents,
     RandomConvolutions,
@@ -13,6 +14,9 @@ from gen_models.evaluation.extractors import (
 from gen_models.evaluation.extractors.classifiers import ShippedClassifier
 from gen_models.evaluation.extractors.features import Extractor, Features
 from gen_models.evaluation.extractors.inception import Inception
+from gen_models.evaluation.likelihood import Annealing
+from gen_models.evaluation.measurements.aggregated_posterior import AggregatedPosterior
+from gen_models.evaluation.measurements.annealing import AnnealedLikelihood
 from gen_models.evaluation.measurements.coverage import (
     Classes,
     Neighbourhoods,
@@ -23,8 +27,11 @@ from gen_models.evaluation.measurements.distances import (
     FrechetDistance,
     KernelDistance,
 )
+from gen_models.evaluation.measurements.exact import ExactLikelihood
 from gen_models.evaluation.measurements.instrument import Instrument, Row
 from gen_models.evaluation.measurements.latent_space import PathLength
+from gen_models.evaluation.measurements.likelihood import ImportanceWeightedLikelihood
+from gen_models.evaluation.measurements.loose import KernelDensity, ObservationNoise, PriorSampling
 from gen_models.evaluation.measurements.measurement import Measurement
 from gen_models.evaluation.measurements.originality import Copies, Memorisation
 from gen_models.evaluation.measurements.rate_distortion import EvidenceLowerBound, ProbeTerms
@@ -33,27 +40,36 @@ from gen_models.evaluation.probe import Probe, ProbeEncoder
 from gen_models.evaluation.statistics.estimate import Estimate
 
 __all__ = [
+    "AggregatedPosterior",
+    "AnnealedLikelihood",
+    "Annealing",
     "Classes",
     "Comparison",
+    "Coordinates",
     "Copies",
     "Estimate",
     "Evidence",
     "EvidenceLowerBound",
+    "ExactLikelihood",
     "Extractor",
     "FeatureDivergence",
     "Features",
     "FrechetDistance",
+    "ImportanceWeightedLikelihood",
     "Inception",
     "Instrument",
     "Inversion",
+    "KernelDensity",
     "KernelDistance",
     "Measurement",
     "Memorisation",
     "Neighbourhoods",
     "Network",
+    "ObservationNoise",
     "PathLength",
     "PixelComponents",
     "PrecisionRecallCurve",
+    "PriorSampling",
     "Probe",
     "ProbeEncoder",
     "ProbeTerms",

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from gen_models.data.ranges import to_bytes, to_pixels
+from gen_models.data.ranges import stored_as, to_pixels
 from gen_models.errors import UsageError
-from gen_models.evaluation.contract import as_bytes
+from gen_models.evaluation.contract import take_in
 from gen_models.evaluation.extractors.features import (
     Extractor,
     Features,
@@ -29,7 +30,7 @@ class Images(Protocol):
 
     @property
     def images(self) -> Tensor:
-        """Bytes (N, C, H, W)."""
+        """(N, C, H, W): bytes, or float32 pixels."""
         ...
 
     @property
@@ -42,7 +43,7 @@ class Drawn(NamedTuple):
     """Samples of a model.
 
     Attributes:
-        images: Bytes (samples, C, H, W).
+        images: (samples, C, H, W), bytes; float32 where the data are floats.
         clamped: Values that lay outside [0, 1].
         features: By extractor, in the order of the evidence.
     """
@@ -69,6 +70,8 @@ class Evidence:
         batch: Images at a time.
         store: Where features of real images are kept.
         probe: How to train an encoder for any decoder, or None.
+        density: That the data were drawn from, over pixels, event shape (C, H, W), on the CPU;
+            None where nobody knows it.
     """
 
     model: Any
@@ -83,13 +86,24 @@ class Evidence:
     batch: int = 256
     store: FeatureStore = field(default_factory=lambda: FeatureStore(None))
     probe: Any = None
+    density: Distribution | None = None
+
+    @property
+    def stored(self) -> torch.dtype:
+        """Type of the data: samples are compared in bytes, or in floats where the data are."""
+        return self.real.images.dtype
+
+    @property
+    def precision(self) -> str:
+        """How samples are rounded, in words, for protocols."""
+        return "8 bits" if self.stored == torch.uint8 else "floats, not rounded"
 
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, always the same: the order of measurements is free."""
         return torch.Generator(self.device).manual_seed(self.seed)
 
     def batches(self, images: Tensor) -> Iterator[Tensor]:
-        """Pixels of bytes (N, C, H, W), a batch at a time, on the device."""
+        """Pixels of stored images (N, C, H, W), a batch at a time, on the device."""
         for part in images.split(self.batch):
             yield to_pixels(part.to(self.device))
 
@@ -109,7 +123,7 @@ class Evidence:
         features: list[list[Features]] = [[] for _ in self.extractors]
         for first in range(0, self.samples, self.batch):
             count = min(self.batch, self.samples - first)
-            taken = as_bytes(self.model.sample(count, generator), first)
+            taken = take_in(self.model.sample(count, generator), self.stored, first)
             wanted = count, *self.real.images.shape[1:]
             if taken.images.shape != wanted:
                 raise UsageError(
@@ -136,6 +150,15 @@ class Evidence:
         """
         return self.probe.fit(self)
 
+    @tried_once
+    def noise(self) -> float:
+        """Deviation of the Gaussian noise that makes the decoder a density, pixels.
+
+        Raises:
+            UsageError: If training the probe has failed.
+        """
+        return self.probe.noise(self)
+
     @cached_property
     def known(self) -> dict[str, Any]:
         """All that numbers on known images hang on, whatever the model: for the store's keys."""
@@ -158,17 +181,26 @@ class Evidence:
         return (total / len(self.train.images)).float().to(self.device)
 
     def stand_in(self, name: str) -> Tensor:
-        """Known images, bytes, in the place of samples: what floors and ceilings are made of.
+        """Known images, stored as the real ones are, in the place of samples.
+
+        Floors and ceilings are made of them.
 
         Args:
-            name: `training`, `validation`, `noise` or `mean`; as many as there are samples, where
-                there are so many.
+            name: `training`, `validation`, `mean`, or `noise`: uniform over all bytes, or over the
+                range of the training data where these are floats. As many as there are samples,
+                where there are so many.
         """
         shape = (self.samples, *self.real.images.shape[1:])
         if name == "noise":
-            generator = torch.Generator().manual_seed(self.seed)
-            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+            return self._noise(shape)
         if name == "mean":
-            return to_bytes(self.mean_image.cpu()).expand(shape)
+            return stored_as(self.mean_image.cpu(), self.stored).expand(shape)
         chosen = {"training": self.train, "validation": self.validation}[name]
         return chosen.images[: self.samples]
+
+    def _noise(self, shape: tuple[int, ...]) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        if self.stored == torch.uint8:
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        low, high = self.train.images.cpu().aminmax()
+        return low + (high - low) * torch.rand(shape, generator=generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from gen_models.evaluation.contract import as_bytes
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.reconstructions import Inversion
+from gen_models.evaluation.scatter import Scatter, are_points, sample_scatter
 from gen_models.evaluation.statistics.memorisation import nearest_training
 
 
@@ -53,6 +55,13 @@ def sample_grid(model: Any, device: torch.device, seed: int, count: int = 64) ->
         pixels = to_pixels(as_bytes(model.sample(count, generator)).images)
     caption = f"{count} samples in the order they were drawn, none left out (seed {seed})."
     return Grid("samples", "Samples", caption, pixels, 8 if count <= 64 else 16)
+
+
+def sample_picture(model: Any, real: Tensor, device: torch.device, seed: int) -> Grid | Scatter:
+    """Samples at the first draws of the seed: a grid, or a scatter where the data are points."""
+    if are_points(real):
+        return sample_scatter(model, real, device, seed)
+    return sample_grid(model, device, seed)
 
 
 def pairs(name: str, title: str, caption: str, above: Tensor, below: Tensor, columns: int) -> Grid:
@@ -91,8 +100,10 @@ def interpolation(model: Decodes, evidence: Evidence, rows: int = 6, columns: in
     return Grid("interpolation", "Interpolation", caption, model.decode(z.flatten(0, 1)), columns)
 
 
-def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) -> list[Grid]:
-    """Every picture that the model is capable of.
+def gallery(
+    evidence: Evidence, inversion: Inversion | None, count: int = 20
+) -> Sequence[Grid | Scatter]:
+    """Every picture that the model is capable of; of points, the scatter of samples alone.
 
     Args:
         evidence: The model and the data.
@@ -100,6 +111,8 @@ def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) ->
         count: Real images shown, ten in a row.
     """
     model = evidence.model
+    if are_points(evidence.real.images):
+        return scatters(evidence)
     images = evidence.real.images[:count]
     grids: list[Grid] = []
     what = f"Odd rows: {evidence.split} images. Below each:"
@@ -121,3 +134,12 @@ def gallery(evidence: Evidence, inversion: Inversion | None, count: int = 20) ->
         if isinstance(model, Decodes):
             grids.append(interpolation(model, evidence))
     return grids
+
+
+def scatters(evidence: Evidence) -> list[Scatter]:
+    """The pictures of points: none where the model cannot sample, or has diverged."""
+    model, real = evidence.model, evidence.real.images
+    if isinstance(model, Samples):
+        with suppress(UsageError):  # the values say why
+            return [sample_scatter(model, real, evidence.device, evidence.seed)]
+    return []

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -23,11 +22,12 @@ from torch.distributions import Distribution, kl_divergence
 
 from gen_models.capabilities import Decodes, ElboTerms
 from gen_models.data.ranges import Scaler, to_pixels
-from gen_models.distributions import DiagonalGaussian, StandardNormal
+from gen_models.distributions import DiagonalGaussian
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.precision import deterministic, full_precision
+from gen_models.evaluation.prior import prior_of
 
 LEAST_VARIANCE = 2.0**-16 / 12
 """Of rounding to 8 bits, squared pixels: no decoder is more exact than the images are."""
@@ -146,6 +146,12 @@ class Probe:
 
         return evidence.each(evidence.validation.images, error)
 
+    def noise(self, evidence: Evidence) -> float:
+        """The deviation that the decoder is read with, pixels, by this probe's draws."""
+        from gen_models.evaluation.observation import fitted_noise  # which reads probes
+
+        return fitted_noise(evidence, 4 * self.draws)
+
     @property
     def protocol(self) -> str:
         """The recipe in words; equal for all models that are comparable."""
@@ -219,28 +225,3 @@ def rate(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
         return kl_divergence(posterior, prior)
     except NotImplementedError:
         return (posterior.log_prob(z) - prior.log_prob(z)).mean(0)
-
-
-@torch.no_grad()
-def prior_of(evidence: Evidence) -> Distribution:
-    """What the model's `prior()` gives, event shape (D,); N(0, I) where there is no such thing.
-
-    Raises:
-        UsageError: If there is none, and what `sample_prior` draws is not N(0, I) either.
-    """
-    prior = getattr(evidence.model, "prior", None)
-    with suppress(TypeError):  # a stranger's prior may be another thing
-        given = prior() if callable(prior) else prior
-        if isinstance(given, Distribution):
-            return given
-    z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
-    # Six standard errors of mean and variance.
-    spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
-    odd = z.mean(0).abs().max() > 0.06 or (z.var(0) - 1).abs().max() > 0.085
-    if odd or (z**4).mean(0).sub(3).abs().max() > 0.6 or (spread - 1).abs() > 0.3:
-        raise UsageError(
-            f"{type(evidence.model).__name__} does not draw latents from N(0, I); give it a method "
-            "prior() that returns their torch distribution"
-        )
-    standard: Distribution = StandardNormal(z.shape[1]).to(evidence.device)()
-    return standard

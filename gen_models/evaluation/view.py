@@ -29,7 +29,7 @@ class View:
         self._known: dict[str, Comparison] = {}
 
     def features(self, images: Tensor) -> Features:
-        """Features of real images, bytes (N, C, H, W), from the store where it has them."""
+        """Features of stored images (N, C, H, W), from the store where it has them."""
         evidence = self.evidence
 
         def compute() -> Features:

@@ -1,9 +1,27 @@
 """Families: a latent-variable model and who teaches it."""
 
+from gen_models.models.autoencoder import Autoencoder
 from gen_models.models.base import GenerativeModule
+from gen_models.models.conditional import ConditionalVAE
+from gen_models.models.factor_vae import FactorVAE
 from gen_models.models.gan import GAN
 from gen_models.models.latent import LatentVariableModel
 from gen_models.models.phase import Phase
+from gen_models.models.ppca import PPCA
+from gen_models.models.two_stage import TwoStageVAE
 from gen_models.models.vae import VAE
+from gen_models.models.vector_quantised import VectorQuantisedVAE
 
-__all__ = ["GAN", "VAE", "GenerativeModule", "LatentVariableModel", "Phase"]
+__all__ = [
+    "GAN",
+    "PPCA",
+    "VAE",
+    "Autoencoder",
+    "ConditionalVAE",
+    "FactorVAE",
+    "GenerativeModule",
+    "LatentVariableModel",
+    "Phase",
+    "TwoStageVAE",
+    "VectorQuantisedVAE",
+]

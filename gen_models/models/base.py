@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gen_models.errors import UsageError
-from gen_models.models.phase import Phase, images_of
+from gen_models.models.phase import Phase, images_of, scale_rate
 from gen_models.models.state import difference, random_state, set_random_state
 from gen_models.recipes import describe
 
@@ -33,7 +33,10 @@ class GenerativeModule(pl.LightningModule):
         history: Means of the logged values, one mapping an interval, with their "images".
         training_seconds: Wall-clock time of training, over all legs of a resumed run.
         diverged: What went wrong, once a loss or a weight is not finite.
+        lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
     """
+
+    lr_schedule: Callable[[int], float] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,6 +98,8 @@ class GenerativeModule(pl.LightningModule):
         self.manual_backward(values["loss"], inputs=list(phase.parameters))
         if phase.clip is not None:
             nn.utils.clip_grad_norm_(phase.parameters, phase.clip)
+        if self.lr_schedule is not None:
+            scale_rate(optimizer, self.lr_schedule(self.images_seen))
         optimizer.step()
         return values
 
@@ -130,7 +135,7 @@ class GenerativeModule(pl.LightningModule):
         if self.trainer.sanity_checking:
             return
         values = self.trainer.callback_metrics.items()
-        self._write({k: v.item() for k, v in values if k.startswith("validation/")})
+        self.write({k: v.item() for k, v in values if k.startswith("validation/")})
 
     def _sum(self, name: str, values: dict[str, Tensor]) -> None:
         # Sums stay on the device: waiting for a number in every step would stall it.
@@ -155,14 +160,15 @@ class GenerativeModule(pl.LightningModule):
     def _flush(self) -> dict[str, float]:
         means = {key: (total / count).item() for key, (total, count) in self._sums.items()}
         self._sums.clear()
-        self._write(means)
+        self.write(means)
         bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
         if bad and self.diverged is None:
             self.diverged = f"{bad[0]} was not finite at {self.images_seen} images"
             self.trainer.should_stop = True
         return means
 
-    def _write(self, values: dict[str, float]) -> None:
+    def write(self, values: dict[str, float]) -> None:
+        """Add named values at this many images to the history and to the loggers."""
         self.history.append({"images": float(self.images_seen), **values})
         for logger in self.loggers:
             logger.log_metrics(values, step=self.images_seen)

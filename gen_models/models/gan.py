@@ -11,6 +11,7 @@ from gen_models.errors import UsageError
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
+from gen_models.objectives.schedules import Schedule
 from gen_models.recipes import build
 
 
@@ -29,6 +30,7 @@ class GAN(LatentVariableModel):
         n_critic: Turns of the discriminator, each on a fresh real batch, for one of the generator.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
+        lr_schedule: Maps images seen to a factor of both learning rates; None: 1.
 
     Example:
         >>> from functools import partial
@@ -57,6 +59,7 @@ class GAN(LatentVariableModel):
         scaler: Scaler | None = None,
         n_critic: int = 1,
         ema_half_life: float | None = None,
+        lr_schedule: Schedule | None = None,
     ) -> None:
         arguments = locals()
         super().__init__(
@@ -73,6 +76,7 @@ class GAN(LatentVariableModel):
             objective, NonSaturating(), "discriminator"
         )
         self.optimizer = build(optimizer, "model.optimizer")
+        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
         if n_critic < 1:
             raise UsageError(f"model.n_critic must be 1 or more, not {n_critic}")
         self.n_critic = n_critic
@@ -87,7 +91,7 @@ class GAN(LatentVariableModel):
 
     def _fake(self, count: int) -> Tensor:
         """Scaled images (count, C, H, W) of the generator, as the discriminator sees them."""
-        return self.scaler(self.pixels(self.generator(self.sample_prior(count))))
+        return self.scaler(self.pixels(self.generator(self.seen(self.sample_prior(count)))))
 
     def _logits(self, x: Tensor) -> Tensor:
         return self.discriminator(x).squeeze(1)

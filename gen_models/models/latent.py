@@ -27,7 +27,8 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
     Args:
         shape: (C, H, W) of the images.
         latent_dim: D, the number of latent variables, >= 1.
-        generator: Factory of the generator, called with `latent_dim` and `shape`.
+        generator: Factory of the generator, called with `shape` and, as `latent_dim`, the latents
+            that it sees: the prior's leading `decoded` ones where it has levels, else all.
         prior: Factory of the prior, called with `latent_dim`.
         scaler: Maps pixels in [0, 1] to what the networks see; identity by default.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
@@ -54,8 +55,9 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         self.latent_dim = latent_dim
         self.scaler = Scaler.unit(shape[0]) if scaler is None else build(scaler, "model.scaler")
         self.prior = build(prior, "model.prior")(latent_dim=latent_dim)
+        self.decoded: int = getattr(self.prior, "decoded", latent_dim)
         make = build(generator, "model.generator")
-        self.generator = make(latent_dim=latent_dim, shape=self.shape)
+        self.generator = make(latent_dim=self.decoded, shape=self.shape)
         self.average = (
             None if ema_half_life is None else ExponentialAverage(self.generator, ema_half_life)
         )
@@ -68,8 +70,12 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
     def activation(self, z: Tensor) -> Tensor:
         """Pre-activations (B, C, H, W); by the averaged generator in evaluation mode."""
         if self.average is not None and not self.training:
-            return self.average(z)
-        return self.generator(z)
+            return self.average(self.seen(z))
+        return self.generator(self.seen(z))
+
+    def seen(self, z: Tensor) -> Tensor:
+        """What the generator sees of latents (..., D): all, or the bottom one of two levels."""
+        return z[..., : self.decoded]
 
     def pixels(self, activation: Tensor) -> Tensor:
         """Pixels (B, C, H, W) in [0, 1] of the generator's pre-activations."""

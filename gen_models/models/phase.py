@@ -65,3 +65,9 @@ class Phase:
 def images_of(batch: Any) -> Tensor:
     """The images of a batch: the batch itself, or the first of a tuple (images, labels)."""
     return batch if isinstance(batch, Tensor) else batch[0]
+
+
+def scale_rate(optimizer: Any, factor: float) -> None:
+    """Set the learning rates to a factor of the first ones, which checkpoints keep beside them."""
+    for group in optimizer.param_groups:
+        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])

@@ -8,11 +8,12 @@ from torch.distributions import Distribution
 
 from gen_models.capabilities import BoundsLikelihood, ElboTerms, Infers, Observes, Reconstructs
 from gen_models.data.ranges import Scaler
-from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
+from gen_models.distributions import DiagonalGaussian, Gaussian, Prior, StandardNormal
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw
+from gen_models.objectives.schedules import Schedule
 from gen_models.recipes import build
 
 
@@ -35,6 +36,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         clip: Largest norm of the gradient; None: no limit.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
+        lr_schedule: Maps images seen to a factor of the learning rate; None: 1.
         training_images: How many there are, for objectives that hang on it.
 
     Example:
@@ -66,6 +68,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         scaler: Scaler | None = None,
         clip: float | None = None,
         ema_half_life: float | None = None,
+        lr_schedule: Schedule | None = None,
         training_images: int | None = None,
     ) -> None:
         arguments = locals()
@@ -81,9 +84,15 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         head = build(posterior, "model.posterior")(latent_dim=latent_dim)
         made = build(trunk, "model.trunk")(shape=self.shape, features=head.features)
         self.encoder = nn.Sequential(made, head)
+        if isinstance(self.prior, Prior):
+            self.prior.bind(self.encoder, self.shape, self.scaler)
+        if hasattr(head, "bind"):
+            head.bind(self.prior)
         self.likelihood = build(likelihood, "model.likelihood")()
+        self.likelihood.bind(self.shape)
         self.objective: Bound = made_objective(objective, NegativeELBO(), "draws")
         self.optimizer = build(optimizer, "model.optimizer")
+        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
         self.clip = clip
         self.training_images = training_images
 
@@ -113,7 +122,10 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         Args:
             x: (B, C, H, W), scaled images.
         """
-        draws = self.draws(x, self.scaler.inverse(x), self.objective.draws)
+        return self.values(self.draws(x, self.scaler.inverse(x), self.objective.draws))
+
+    def values(self, draws: Draws) -> dict[str, Tensor]:
+        """What `loss` says, of draws that are there."""
         loss = self.objective(draws, self.images_seen).mean()
         reconstruction, rate = -draws.terms.log_likelihood.mean(), draws.terms.rate.mean()
         return {

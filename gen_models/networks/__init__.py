@@ -4,11 +4,13 @@ A *generator* maps latents (B, D) to pre-activations (B, C, H, W); a *trunk* map
 W) to features (B, F). With F = 2D a trunk is a Gaussian encoder, with F = 1 a discriminator.
 """
 
+from gen_models.networks.causal import CausalGRU
 from gen_models.networks.conv import ConvGenerator, ConvTrunk
 from gen_models.networks.mlp import MLPGenerator, MLPTrunk
 from gen_models.networks.resnet import ResNetGenerator, ResNetTrunk
 
 __all__ = [
+    "CausalGRU",
     "ConvGenerator",
     "ConvTrunk",
     "MLPGenerator",

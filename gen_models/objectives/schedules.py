@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +37,29 @@ class Linear:
     def __call__(self, images_seen: int) -> float:
         """The value after so many images."""
         share = min(1.0, images_seen / self.images)
+        return self.start + share * (self.end - self.start)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From start to end along half a cosine, and end from there on (Loshchilov & Hutter, 2017).
+
+    Attributes:
+        images: Images seen when the end is reached, > 0.
+        start: Value at the first image.
+        end: Value from `images` on.
+    """
+
+    images: int
+    start: float = 1.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_positive("images", self.images)
+
+    def __call__(self, images_seen: int) -> float:
+        """The value after so many images."""
+        share = (1 - math.cos(math.pi * min(1.0, images_seen / self.images))) / 2
         return self.start + share * (self.end - self.start)
 
 
@@ -77,7 +101,7 @@ def check_not_negative(name: str, value: float | Schedule) -> None:
     Raises:
         UsageError: Naming the weight.
     """
-    ends = (value.start, value.end) if isinstance(value, Linear | Cyclic) else (value,)
+    ends = (value.start, value.end) if isinstance(value, Linear | Cosine | Cyclic) else (value,)
     for end in ends:
         if not callable(end) and not end >= 0:
             raise UsageError(f"{name} must be 0 or more, not {end}")

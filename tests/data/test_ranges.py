@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen_models.data.ranges import Scaler, quantise, to_bytes, to_pixels
+from gen_models.data.ranges import Scaler, quantise, stored_as, to_bytes, to_pixels
 from gen_models.errors import UsageError
 
 EVERY_BYTE = torch.arange(256).to(torch.uint8).reshape(1, 1, 16, 16)
@@ -32,10 +32,17 @@ def test_quantise_moves_a_pixel_by_half_a_step_at_most():
     assert torch.equal(quantise(quantise(pixels)), quantise(pixels))
 
 
-@pytest.mark.parametrize("images", [torch.zeros(2), torch.zeros(2, dtype=torch.int64)])
-def test_only_bytes_become_pixels(images):
-    with pytest.raises(AssertionError, match="bytes expected"):
-        to_pixels(images)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_pixels_are_made_of_bytes_and_float32_alone(dtype):
+    with pytest.raises(AssertionError, match="bytes or float32 expected"):
+        to_pixels(torch.zeros(2, dtype=dtype))
+
+
+def test_floats_are_pixels_already():
+    points = torch.tensor([-0.3, 0.123456789, 1.7])
+    assert to_pixels(points) is points
+    assert torch.equal(stored_as(points, torch.float32), points)
+    assert stored_as(points, torch.uint8).tolist() == [0, 31, 255]
 
 
 def test_named_scalers_have_the_named_ranges():
@@ -76,6 +83,22 @@ def test_standard_scaling_gives_mean_zero_and_variance_one_per_channel():
     assert (variance[:2] - 1).abs().max() < 1e-5
     assert variance[2] == 0
     assert scaler.deviation[2].item() == 1
+
+
+def test_standard_scaling_of_floats_is_that_of_the_bytes_they_were():
+    images = torch.randint(0, 256, (50, 3, 6, 6)).to(torch.uint8)
+    images[:, 2] = 100
+    bytes_, floats = Scaler.standard(images), Scaler.standard(to_pixels(images))
+    torch.testing.assert_close(floats.mean, bytes_.mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(floats.deviation, bytes_.deviation, rtol=1e-6, atol=0)
+    assert floats.deviation[2].item() == 1
+
+
+def test_moments_of_floats_are_taken_in_float64():
+    # In float32 the squares of a mean of 1000 leave nothing of a deviation of a thousandth.
+    points = (1000 + 0.001 * torch.randn(4096, 1, 1, 2)).float()
+    scaler = Scaler.standard(points)
+    assert scaler.deviation.item() == pytest.approx(points.double().numpy().std(), rel=1e-6)
 
 
 @pytest.mark.parametrize(

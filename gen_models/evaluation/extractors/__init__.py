@@ -3,12 +3,14 @@
 from gen_models.evaluation.extractors.choice import default_extractor, second_extractor
 from gen_models.evaluation.extractors.classifiers import ShippedClassifier
 from gen_models.evaluation.extractors.components import PixelComponents
+from gen_models.evaluation.extractors.coordinates import Coordinates
 from gen_models.evaluation.extractors.features import Extractor, Features
 from gen_models.evaluation.extractors.inception import Inception
 from gen_models.evaluation.extractors.network import Network
 from gen_models.evaluation.extractors.random import RandomConvolutions
 
 __all__ = [
+    "Coordinates",
     "Extractor",
     "Features",
     "Inception",

@@ -23,7 +23,7 @@ class PixelComponents(Extractor):
     Args:
         shape: (C, H, W) of the images to be seen; larger ones than 16 x 16 are averaged down.
         data: Unused.
-        train: Training images, bytes (N, C, H, W); the mean and the components are theirs.
+        train: Training images as stored, (N, C, H, W); the mean and the components are theirs.
         dimension: Components; fewer where the images have fewer pixels.
 
     Raises:

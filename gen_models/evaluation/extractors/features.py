@@ -38,7 +38,7 @@ class Features(NamedTuple):
 
 
 class Extractor(nn.Module):
-    """A fixed network from pixels (B, C, H, W) in [0, 1], of 8 bits a value, to `Features`.
+    """A fixed network from pixels (B, C, H, W) in [0, 1], as they are stored, to `Features`.
 
     Attributes:
         name: Enters the names of values: kind and dimension, such as "digits64".
@@ -69,11 +69,11 @@ class Extractor(nn.Module):
 @torch.no_grad()
 @full_precision()
 def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: int) -> Features:
-    """Features of bytes (N, C, H, W), a batch at a time, in full float32.
+    """Features of stored images (N, C, H, W), a batch at a time, in full float32.
 
     Args:
         extractor: On the device.
-        images: uint8, anywhere.
+        images: uint8, or float32, which is not rounded; anywhere.
         device: Where the work is done; the features stay there.
         batch: Images at a time.
     """

@@ -97,8 +97,8 @@ class Instrument(Measurement):
             row.unit,
             row.better,
             count,
-            f"{count} samples (8 bits) against the {len(evidence.real.images)} {split} images, "
-            f"features {extractor.identity}{self.how(evidence)}",
+            f"{count} samples ({evidence.precision}) against the {len(evidence.real.images)} "
+            f"{split} images, features {extractor.identity}{self.how(evidence)}",
             row.aspect,
             extractor.name,
             row.restates,

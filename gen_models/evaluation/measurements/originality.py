@@ -106,7 +106,7 @@ class Copies(Measurement):
     def blanks(self, evidence: Evidence) -> list[Value]:
         """Three values."""
         count = evidence.samples
-        protocol = f"{count} samples (8 bits), byte for byte"
+        protocol = f"{count} samples ({evidence.precision}), byte for byte"
         rows = [
             ("duplicates", "Repeated samples", "share of samples", "memorisation"),
             ("copies", "Copies of training images", "share of samples", "memorisation"),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.statistics.estimate import Estimate
+from gen_models.evaluation.statistics.gram import gram_matrix
 from gen_models.evaluation.statistics.moments import Moments, block_length, exact, same_dimension
 
 __all__ = [
@@ -43,7 +44,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     same_dimension(real, fake)
     real = real.to(fake.device)
     product = real.factor @ fake.factor.T
-    square = torch.linalg.eigvalsh(product @ product.T)
+    square = torch.linalg.eigvalsh(gram_matrix(product.T))
     common = square.sqrt() if _keeps_digits(square) else torch.linalg.svdvals(product)
     return _assembled(real, fake, common)
 
@@ -128,7 +129,7 @@ def _estimate(real: Moments, moments: Moments, fake: Tensor) -> Estimate:
     same_dimension(real, moments)
     real = real.to(moments.device)
     product = real.factor @ moments.factor.T
-    square, left = torch.linalg.eigh(product @ product.T)
+    square, left = torch.linalg.eigh(gram_matrix(product.T))
     common = square.clamp_min(0).sqrt()
     if not _keeps_digits(square):
         left, common, _ = torch.linalg.svd(product, full_matrices=False)

@@ -12,7 +12,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from gen_models.data.ranges import to_bytes, to_pixels
+from gen_models.data.ranges import stored_as, to_pixels
 from gen_models.errors import UsageError
 
 Ladder = Sequence[tuple[float, float]]
@@ -27,34 +27,42 @@ LEVELS: dict[str, tuple[float, ...]] = {
 
 
 def corrupted(images: Tensor, kind: str, level: float, seed: int = 0) -> Tensor:
-    """Images with noise or blur, rounded to bytes again.
+    """Images with noise or blur, rounded to bytes again; floats are neither rounded nor clamped.
 
-    Noise is Gaussian, added to each value, what leaves [0, 1] clamped. Its draws are the same at
-    every level, so that a ladder climbs evenly. Blur is a Gaussian window that is cut off at the
-    edges of the image and scaled to a sum of 1.
+    Noise is Gaussian, added to each value; of bytes, what leaves [0, 1] is clamped. Its draws are
+    the same at every level, so that a ladder climbs evenly. Blur is a Gaussian window that is cut
+    off at the edges of the image and scaled to a sum of 1.
 
     Args:
-        images: Bytes (N, C, H, W).
+        images: (N, C, H, W), uint8 or float32.
         kind: "noise" or "blur".
         level: Standard deviation, >= 0: of pixels in [0, 1] for noise, in pixels for blur.
         seed: Of the noise.
 
     Returns:
-        Bytes (N, C, H, W), on the images' device; the images themselves at level 0.
+        (N, C, H, W), of the same type and on the same device; the images themselves at level 0.
 
     Raises:
-        UsageError: If there is no such kind, or the level is negative.
+        UsageError: If there is no such kind, the level is negative, or points should be blurred.
     """
     if kind not in LEVELS or not level >= 0:
         raise UsageError(
             f"corruption {kind} at level {level}: choose {' or '.join(LEVELS)}, at 0 or more"
         )
+    if kind == "blur" and images.shape[-2] == 1:
+        raise UsageError(
+            "coordinates of points have no neighbours to be blurred with: ladder=noise"
+        )
     if level == 0:
         return images
     stream = numpy.random.Philox(key=seed)
+
+    def worse(pixels: Tensor) -> Tensor:
+        return noisy(pixels, level, stream) if kind == "noise" else blurred(pixels, level)
+
     # A thousand at a time: float64 takes eight times the memory of the bytes.
     parts = [
-        to_bytes(noisy(pixels, level, stream) if kind == "noise" else blurred(pixels, level))
+        stored_as(worse(pixels), images.dtype)
         for pixels in (to_pixels(part.cpu()).double() for part in images.split(1000))
     ]
     return torch.cat(parts).to(images.device)

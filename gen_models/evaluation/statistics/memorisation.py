@@ -159,12 +159,13 @@ def memorisation_penalty(*, train: Tensor, fake: Tensor, threshold: float) -> Es
 
 
 def duplicates(images: Tensor) -> int:
-    """Samples that equal an earlier one, byte for byte, among bytes (N, C, H, W)."""
+    """Samples that equal an earlier one, byte for byte; (N, C, H, W), uint8 or float32."""
     return len(images) - len(set(_hashes(images)))
 
 
 def copies(images: Tensor, train: Tensor) -> int:
-    """Samples among bytes (M, C, H, W) that equal one of the training images, byte for byte."""
+    """Samples (M, C, H, W) that equal one of the training images, byte for byte; of one dtype."""
+    assert images.dtype == train.dtype, f"samples are {images.dtype}, images {train.dtype}"
     known = set(_hashes(train))
     return sum(digest in known for digest in _hashes(images))
 
@@ -177,7 +178,6 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _hashes(images: Tensor) -> list[bytes]:
-    assert images.dtype == torch.uint8, f"bytes expected, got {images.dtype}"
     return [hashlib.sha256(image.tobytes()).digest() for image in images.numpy(force=True)]
 
 

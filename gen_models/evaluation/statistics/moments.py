@@ -8,8 +8,10 @@ $$R = \begin{pmatrix} \sqrt N & \sqrt N\, m^T \\ 0 & \sqrt{N - 1}\, F \end{pmatr
 
 A triangle serves as rows in turn. So one decomposition fits a batch, adds images to a fit and
 merges the fits of several processes, exactly (Golub and Van Loan, Matrix Computations, section
-6.5.3). Nothing is squared: fewer images than features, dead units and ill-conditioned features need
-no special case.
+6.5.3). Fewer images than features, dead units and ill-conditioned features need no special case.
+
+The first column goes first, which centres the others: a common offset costs no digits. The rest is
+squared where nothing that counts is lost by that, which `triangle_of` decides.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.statistics.gram import triangle_of
+from gen_models.evaluation.statistics.selection import not_finite
 
 # Rounding of a covariance that was summed in float32, relative to its largest entry.
 ROUNDING = 1e-5
@@ -137,9 +141,7 @@ class Moments:
                 "moments of an unknown number of images do not merge; give it by "
                 "dataclasses.replace(moments, count=N)"
             )
-        first = torch.cat([self.mean.new_ones(1), self.mean]) * self.count**0.5
-        rest = torch.nn.functional.pad(self.factor * (self.count - 1) ** 0.5, (1, 0))
-        return torch.cat([first[None], rest])
+        return joined(self.count**0.5, self.mean, self.factor * (self.count - 1) ** 0.5)
 
     def save(self, path: str | Path) -> None:
         """Write mu (D,) and sigma (D, D) as pytorch-fid does, and the count, which it ignores."""
@@ -182,15 +184,26 @@ def as_rows(features: Tensor) -> Tensor:
     Raises:
         UsageError: If a feature is not finite.
     """
-    if not features.isfinite().all():
-        index = int((~features.isfinite()).any(1).nonzero()[0])
-        raise UsageError(f"image {index} has features that are not finite")
+    bad = not_finite(features)
+    if len(bad):
+        raise UsageError(f"image {int(bad[0])} has features that are not finite")
     return torch.nn.functional.pad(exact(features), (1, 0), value=1.0)
 
 
 def compressed(parts: Sequence[Tensor]) -> Tensor:
-    """The triangle (min(N, 1 + D), 1 + D) that stands for all rows (., 1 + D) of the parts."""
-    return torch.linalg.qr(torch.cat(list(parts)), mode="r").R
+    """The triangle (1 + min(N, D), 1 + D) that stands for all rows (N, 1 + D) of the parts."""
+    rows = torch.cat(list(parts))
+    first, rest = rows[:, 0], rows[:, 1:]
+    count = first @ first
+    mean = first @ rest / count.clamp_min(1)
+    rest.addcmul_(first[:, None], mean, value=-1)  # in place: `cat` has copied
+    return joined(count.sqrt(), mean, triangle_of(rest))
+
+
+def joined(weight: Tensor | float, mean: Tensor, factor: Tensor) -> Tensor:
+    """Rows (1 + K, 1 + D): weight times (1, mean), then the factor (K, D)."""
+    pad = torch.nn.functional.pad
+    return torch.cat([weight * pad(mean, (1, 0), value=1.0)[None], pad(factor, (1, 0))])
 
 
 def block_length(dimension: int) -> int:

@@ -32,6 +32,15 @@ def test_many_images_go_in_blocks():
     torch.testing.assert_close(Moments.of(x).covariance, x.double().T.cov(), rtol=1e-11, atol=1e-11)
 
 
+def test_no_image_has_no_fit_and_adds_nothing_to_one():
+    x = features(300)
+    triangle = compressed([compressed([as_rows(x[:0])]), as_rows(x)])
+    assert Moments.from_triangle(triangle).count == 300
+    torch.testing.assert_close(Moments.from_triangle(triangle).covariance, x.double().T.cov())
+    with pytest.raises(UsageError, match="2 images or more, not 0"):
+        Moments.of(x[:0])
+
+
 def test_moments_go_to_a_file_and_come_back(tmp_path):
     x = Moments.of(features(300))
     x.save(tmp_path / "stats")

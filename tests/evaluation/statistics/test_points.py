@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gen_models.evaluation.statistics.points import Points, full_precision, nearest
-from gen_models.evaluation.statistics.selection import few_below, smallest
+from gen_models.evaluation.statistics.selection import few_below, not_finite, smallest
 from tests.evaluation.statistics.sets import HARD, drawn, squared
 
 
@@ -86,6 +86,13 @@ def test_few_below_are_all_that_are_not_above_0(shape, shift):
     found = torch.zeros(shape, dtype=torch.bool)
     found[few_below(values)] = True
     assert torch.equal(found, values <= 0)
+
+
+def test_rows_that_are_not_finite_are_found():
+    values = drawn(9, 4)
+    assert not_finite(values).tolist() == not_finite(values[:0]).tolist() == []
+    values[7, 3], values[2, 0], values[4, 1] = float("nan"), float("inf"), -float("inf")
+    assert not_finite(values).tolist() == [2, 4, 7]
 
 
 def test_nearest_names_the_right_ones():

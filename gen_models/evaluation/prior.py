@@ -1,0 +1,37 @@
+"""What a model's latents are drawn from, by its own word or by looking."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import torch
+from torch.distributions import Distribution
+
+from gen_models.distributions import StandardNormal
+from gen_models.errors import UsageError
+from gen_models.evaluation.evidence import Evidence
+
+
+@torch.no_grad()
+def prior_of(evidence: Evidence) -> Distribution:
+    """What the model's `prior()` gives, event shape (D,); N(0, I) where there is no such thing.
+
+    Raises:
+        UsageError: If there is none, and what `sample_prior` draws is not N(0, I) either.
+    """
+    prior = getattr(evidence.model, "prior", None)
+    with suppress(TypeError):  # a stranger's prior may be another thing
+        given = prior() if callable(prior) else prior
+        if isinstance(given, Distribution):
+            return given
+    z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
+    # Six standard errors of mean and variance.
+    spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
+    odd = z.mean(0).abs().max() > 0.06 or (z.var(0) - 1).abs().max() > 0.085
+    if odd or (z**4).mean(0).sub(3).abs().max() > 0.6 or (spread - 1).abs() > 0.3:
+        raise UsageError(
+            f"{type(evidence.model).__name__} does not draw latents from N(0, I); give it a method "
+            "prior() that returns their torch distribution"
+        )
+    standard: Distribution = StandardNormal(z.shape[1]).to(evidence.device)()
+    return standard

@@ -1,0 +1,56 @@
+"""A watch on the posterior: a decoder that has learned to do without its latents is told of."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from gen_models.capabilities import Infers
+from gen_models.models.base import GenerativeModule
+from gen_models.models.phase import images_of
+
+ACTIVE = 0.01
+"""Variance over images that makes the posterior mean of a latent an active one (Burda et al.)."""
+
+
+class PosteriorCollapse(pl.Callback):
+    r"""Counts active latents at each validation, and warns once when there is none left.
+
+    Latent j is active where $\mathrm{Var}_x\,\mathbb{E}_q[z_j | x] > 0.01$ (Burda et al., 2016,
+    section 5.2). The count becomes a curve of the record, `active_units`. Models that infer no
+    latents are left alone.
+    """
+
+    def __init__(self) -> None:
+        self._means: list[Tensor] = []
+        self._warned = False
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, module: GenerativeModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Keep the posterior means of the batch."""
+        if isinstance(module, Infers) and not trainer.sanity_checking:
+            model: Any = module
+            self._means.append(model.infer(model.scaler.inverse(images_of(batch))).mean)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Count, and warn where there is nothing to count."""
+        if not self._means:
+            return
+        means = torch.cat(self._means).double()
+        self._means.clear()
+        active = int((means.var(0) > ACTIVE).sum())
+        module.write({"validation/active_units": float(active)})
+        if active == 0 and module.diverged is None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"posterior collapse at {module.images_seen} images: none of {means.shape[1]} "
+                "latents says anything about the images; raise the weight of the rate slowly "
+                "(model/objective=warm_up), or give latents free nats "
+                "(model.objective.free_nats=0.1)",
+                stacklevel=2,
+            )

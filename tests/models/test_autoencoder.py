@@ -1,0 +1,110 @@
+"""Autoencoders: the loss written out, and a prior that is fitted to training latents alone."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from gen_models.data import Digits
+from gen_models.data.ranges import Scaler
+from gen_models.distributions import FittedMixture
+from gen_models.models import Autoencoder
+from gen_models.objectives import GradientPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
+
+from .conftest import SHAPE, parts
+
+
+def regularised(**options):
+    torch.manual_seed(0)
+    regularisers = {"norm": LatentNorm(0.5), "decay": WeightDecay(1e-3)}
+    prior = partial(FittedMixture, components=2)
+    return Autoencoder(**{**parts(), "regularisers": regularisers, "prior": prior, **options})
+
+
+def test_the_loss_is_half_the_squared_error_of_pixels_and_what_is_paid_beside_it():
+    model = regularised(scaler=Scaler.symmetric(1)).eval()
+    pixels = torch.rand(6, *SHAPE)
+    x = 2 * pixels - 1
+    z = model.encoder(x)
+    error = 0.5 * (torch.sigmoid(2 * model.generator(z)) - pixels).square().sum((1, 2, 3)).mean()
+    decay = 1e-3 * sum(p.square().sum() for p in model.generator.parameters())
+    expected = error + 0.25 * z.square().sum(1).mean() + decay
+    values = model.loss(x)
+    torch.testing.assert_close(values["loss"], expected)
+    assert values.keys() == {"loss", "error", "norm", "decay"}
+
+
+def test_every_regulariser_trains_and_validates(trainer, images):
+    model = regularised(regularisers={"slope": GradientPenalty(0.1), "far": PriorDiscrepancy(5.0)})
+    trainer().fit(model, images, images)
+    assert {"validation/autoencoder/slope", "validation/autoencoder/far"} <= model.history[
+        -1
+    ].keys()
+
+
+def trained(trainer, training, validation):
+    model = regularised()
+    shown = DataLoader(training, batch_size=16)
+    trainer(max_epochs=1).fit(model, shown, DataLoader(validation, batch_size=16))
+    return model
+
+
+def test_the_prior_is_fitted_to_training_latents_and_to_no_others(trainer):
+    training, held_out = torch.rand(48, *SHAPE), torch.rand(32, *SHAPE)
+    one = trained(trainer, training, held_out)
+    changed = held_out.clone()
+    changed[3] = 1.0
+    other = trained(trainer, training, changed)
+    assert torch.equal(one.prior.means, other.prior.means)
+    reference = FittedMixture(3, 2)
+    with torch.no_grad():
+        reference.fit(one.encoder(training))
+    torch.testing.assert_close(one.prior.means, reference.means)
+    torch.testing.assert_close(one.prior.scales, reference.scales)
+    training[0] = 1.0
+    assert not torch.equal(one.prior.means, trained(trainer, training, held_out).prior.means)
+
+
+def test_a_data_module_gives_the_images_too_that_the_loader_leaves_out(trainer):
+    data = Digits(batch_size=500, limit=1200)  # a batch of 200 is left out of every epoch
+    data.setup()
+    model = regularised(shape=data.shape, scaler=data.scaler)
+    trainer(max_epochs=1, val_check_interval=1).fit(model, datamodule=data)
+    assert model.images_seen == 1000
+    reference = FittedMixture(3, 2)
+    x = data.scaler(data.train.images / 255)
+    with torch.no_grad():
+        reference.fit(model.encoder.eval()(x))
+    torch.testing.assert_close(model.prior.means, reference.means, rtol=1e-3, atol=1e-4)
+
+
+def test_samples_come_from_the_fitted_prior_and_reconstructions_from_the_encoder(trainer):
+    model = trained(trainer, torch.rand(48, *SHAPE), torch.rand(16, *SHAPE)).eval()
+    z = model.prior.sample(5, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.sample(5, torch.Generator().manual_seed(0)), model.decode(z))
+    assert z.std() < 0.9  # the encoder's latents are small, N(0, I) is not
+    pixels = torch.rand(4, *SHAPE)
+    torch.testing.assert_close(model.reconstruct(pixels), model.decode(model.encoder(pixels)))
+
+
+def test_latents_that_have_diverged_leave_the_prior_as_it_was(trainer, images):
+    model = regularised()
+    with torch.no_grad():
+        next(model.encoder.parameters()).fill_(float("nan"))
+    trainer(max_epochs=1).fit(model, images, images)
+    assert model.diverged is not None
+    assert model.prior.means.abs().max() == 0
+
+
+@pytest.mark.parametrize("half_life", [None, 20.0])
+def test_a_resumed_run_ends_where_the_whole_one_does(half_life, trainer, images, tmp_path):
+    whole = regularised(ema_half_life=half_life)
+    trainer(max_epochs=2).fit(whole, images, images)
+    first = regularised(ema_half_life=half_life)
+    fit = trainer(max_epochs=1)
+    fit.fit(first, images, images)
+    fit.save_checkpoint(tmp_path / "a.ckpt")
+    resumed = regularised(ema_half_life=half_life)
+    trainer(max_epochs=2).fit(resumed, images, images, ckpt_path=tmp_path / "a.ckpt")
+    assert all(torch.equal(v, resumed.state_dict()[k]) for k, v in whole.state_dict().items())

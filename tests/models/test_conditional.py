@@ -1,0 +1,147 @@
+"""The conditional VAE: a VAE where the class says nothing, and a mixture over classes."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal
+from torch.nn.functional import one_hot
+from torch.utils.data import DataLoader
+
+from gen_models.data import Digits
+from gen_models.distributions import GaussianMixture, LabelledPrior
+from gen_models.errors import UsageError
+from gen_models.models import VAE, ConditionalVAE
+from gen_models.networks import MLPGenerator, MLPTrunk
+
+from .conftest import SHAPE, parts
+
+DENSE = {"generator": partial(MLPGenerator, hidden=(9,)), "trunk": partial(MLPTrunk, hidden=(9,))}
+
+
+def conditional(classes=4, **options):
+    torch.manual_seed(0)
+    return ConditionalVAE(**{**parts(), **DENSE, "num_classes": classes, **options})
+
+
+def test_a_constant_class_makes_it_the_vae():
+    """The same weights, with zeros where the one class enters, give the same losses."""
+    plain, model = VAE(**{**parts(), **DENSE}), conditional(classes=1)
+    state = plain.state_dict()
+    wider = {"generator.layers.0.weight": 1, "encoder.0.layers.0.weight": 64}
+    for key, columns in wider.items():
+        state[key] = torch.cat([state[key], torch.zeros(9, columns)], dim=1)
+    state["prior.shares"] = torch.ones(1)
+    model.load_state_dict(state)
+    x, values = torch.rand(6, *SHAPE), []
+    for loss in (lambda: plain.loss(x), lambda: model.loss(x, torch.zeros(6, dtype=torch.int64))):
+        torch.manual_seed(1)
+        values.append(loss())
+    torch.testing.assert_close(values[0], values[1])
+    terms = []
+    for one in (plain, model):
+        torch.manual_seed(1)
+        terms.append(one.elbo_terms(x))
+    torch.testing.assert_close(terms[0], terms[1])
+
+
+@pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.1, 0.6, 0.3, 0.0]])
+def test_without_labels_the_bound_is_the_mixture_of_the_classes_bounds(shares):
+    model, pixels = conditional(), torch.rand(7, *SHAPE)
+    model.prior.shares.copy_(torch.tensor(shares))
+    torch.nn.init.normal_(model.generator.layers[0].weight, std=3.0)  # classes that differ
+    torch.manual_seed(2)
+    bounds, rates = [], []
+    with torch.no_grad():
+        for label in range(4):
+            terms = model.draws(pixels, torch.full((7,), label)).terms
+            bounds.append(terms.log_likelihood - terms.rate)
+            rates.append(terms.rate)
+    torch.manual_seed(2)
+    terms = model.elbo_terms(pixels)
+    joint = torch.tensor(shares).log()[:, None] + torch.stack(bounds)
+    torch.testing.assert_close(terms.log_likelihood - terms.rate, joint.logsumexp(0))
+    chosen = joint.softmax(0)
+    rate = 0.0
+    for label in range(4):
+        if shares[label]:
+            told = (chosen[label] / shares[label]).log()
+            rate = rate + chosen[label] * (rates[label] + told)
+    torch.testing.assert_close(terms.rate, rate)
+    assert (chosen.amax(0) < 0.99).any()
+
+
+def test_samples_of_a_class_are_decoded_with_it():
+    model, labels = conditional().eval(), torch.tensor([2, 0, 3])
+    z = model.sample_prior(3, torch.Generator().manual_seed(0))[:, :3]
+    made = model.sample(3, torch.Generator().manual_seed(0), labels=labels)
+    expected = model.generator(torch.cat([z, one_hot(labels, 4).float()], dim=1))
+    torch.testing.assert_close(made, torch.sigmoid(2 * expected))
+
+
+def test_the_encoder_sees_the_class():
+    model, x = conditional(), torch.rand(2, *SHAPE)
+    one, other = (model.posterior(x, one_hot(torch.tensor([k, k]), 4).float()) for k in (0, 1))
+    assert not torch.allclose(one.mean, other.mean)
+
+
+def test_reconstructions_use_the_most_probable_class():
+    model, pixels = conditional().eval(), torch.rand(5, *SHAPE)
+    model.prior.shares.copy_(torch.tensor([0.0, 0.0, 1.0, 0.0]))
+    classes = one_hot(torch.full((5,), 2), 4).float()
+    z = torch.cat([model.posterior(pixels, classes).mean, classes], dim=1)
+    torch.testing.assert_close(model.reconstruct(pixels), model.decode(z))
+
+
+def test_the_prior_draws_classes_by_their_shares_of_the_training_images(trainer):
+    data = Digits(batch_size=50, limit=200)
+    data.setup()
+    model = conditional(classes=10, shape=data.shape)
+    torch.testing.assert_close(model.prior.shares, torch.full((10,), 0.1))
+    trainer(max_epochs=1).fit(model, datamodule=data)
+    shares = data.train.labels.bincount(minlength=10) / 200
+    torch.testing.assert_close(model.prior.shares, shares)
+    z = model.sample_prior(20_000, torch.Generator().manual_seed(0))
+    assert torch.equal(z[:, 3:].sum(1), torch.ones(20_000))
+    assert (z[:, 3:].mean(0) - shares).abs().max() < 5 * 0.5 / 20_000**0.5
+
+
+def test_the_prior_is_a_density_in_z_times_a_probability_of_y():
+    prior = LabelledPrior(5, 3)
+    prior.count(torch.tensor([0, 0, 1, 2, 2, 2]))
+    z, labels = torch.randn(3, 2), torch.arange(3)
+    value = torch.cat([z, one_hot(labels, 3).float()], dim=1)
+    normal = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    expected = normal.log_prob(z) + torch.tensor([2 / 6, 1 / 6, 3 / 6]).log()
+    torch.testing.assert_close(prior().log_prob(value), expected)
+    assert prior().support.is_discrete
+    assert prior().support.check(value).all()
+    assert LabelledPrior(5, 3, partial(GaussianMixture, components=2))().sample((4,)).shape == (
+        4,
+        5,
+    )
+
+
+def test_a_resumed_run_ends_where_the_whole_one_does(trainer, tmp_path):
+    data = Digits(batch_size=50, limit=100)
+    data.setup()
+    ends = []
+    for legs in ((2,), (1, 2)):
+        torch.manual_seed(5)
+        checkpoint = None
+        for epochs in legs:
+            model = conditional(classes=10, shape=data.shape)
+            fit = trainer(max_epochs=epochs)
+            fit.fit(model, datamodule=data, ckpt_path=checkpoint)
+            checkpoint = tmp_path / "a.ckpt"
+            fit.save_checkpoint(checkpoint)
+        ends.append(model.state_dict())
+    assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+
+
+def test_data_without_labels_are_refused_in_one_line(trainer, images):
+    with pytest.raises(UsageError, match="needs labels") as error:
+        conditional(classes=None)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UsageError, match="needs labels"):
+        trainer().fit(conditional(), DataLoader(torch.rand(32, *SHAPE), batch_size=16))
