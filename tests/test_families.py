@@ -103,3 +103,10 @@ def test_every_family_has_a_line_in_the_documentation():
     table = (REPOSITORY / "docs/models.md").read_text()
     missing = [name for name in choices("model") if f"`{name}`" not in table]
     assert not missing
+
+
+def test_every_part_has_a_line_in_the_documentation():
+    text = (REPOSITORY / "docs/models.md").read_text()
+    for group in ("generator", "trunk", "posterior", "prior", "likelihood", "objective"):
+        missing = [name for name in choices(f"model/{group}") if f"`{name}`" not in text]
+        assert not missing, group

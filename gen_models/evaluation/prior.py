@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch.distributions import Distribution
@@ -17,13 +18,14 @@ def prior_of(evidence: Evidence) -> Distribution:
     """What the model's `prior()` gives, event shape (D,); N(0, I) where there is no such thing.
 
     Raises:
-        UsageError: If there is none, and what `sample_prior` draws is not N(0, I) either.
+        UsageError: If it is discrete in part, and nothing can be integrated or followed by
+            gradients; or if there is none, and what `sample_prior` draws is not N(0, I) either.
     """
     prior = getattr(evidence.model, "prior", None)
     with suppress(TypeError):  # a stranger's prior may be another thing
         given = prior() if callable(prior) else prior
         if isinstance(given, Distribution):
-            return given
+            return continuous(given, evidence)
     z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
     # Six standard errors of mean and variance.
     spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
@@ -35,3 +37,19 @@ def prior_of(evidence: Evidence) -> Distribution:
         )
     standard: Distribution = StandardNormal(z.shape[1]).to(evidence.device)()
     return standard
+
+
+def continuous(prior: Distribution, evidence: Evidence) -> Distribution:
+    """The prior, where it is a density.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    with suppress(NotImplementedError):  # not every distribution says what it lives on
+        support: Any = prior.support
+        if support.is_discrete:
+            raise UsageError(
+                f"the prior of {type(evidence.model).__name__} is discrete in part: its latents "
+                "have no density that a continuous posterior could be compared with"
+            )
+    return prior

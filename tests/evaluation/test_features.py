@@ -63,6 +63,8 @@ def test_random_features_do_not_depend_on_any_seed():
 def test_images_without_a_classifier_get_random_features():
     assert default_extractor((1, 16, 16), "digits").name == "digits64"
     assert default_extractor((1, 28, 28), "mnist").name == "mnist64"
+    assert default_extractor((1, 28, 28), "mnist_binarized_dynamic").name == "mnist64"
+    assert second_extractor((1, 28, 28), "mnist_binarized_static").name == "random128"
     assert default_extractor((1, 28, 28), "fashion_mnist").name == "random128"
     assert default_extractor((1, 32, 32), "mnist").name == "random128"
     with pytest.raises(UsageError, match="evaluation/features=random"):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from scipy.linalg import hadamard
-from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
+from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal, Uniform
 
 from gen_models.data.images import ImageSet
 from gen_models.data.ranges import to_bytes, to_pixels
@@ -369,3 +369,12 @@ def test_the_decoding_error_is_each_images_own():
     z = torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]])  # two draws of two images
     errors = decoding_error(model, z, torch.zeros(2, 1, 2, 2))
     assert errors.tolist() == [5.0, 10.0]
+
+
+def test_a_prior_that_is_discrete_in_part_is_refused():
+    class Tokens(LinearGaussian):
+        def prior(self):
+            return Independent(Bernoulli(0.5 * torch.ones(LATENTS)), 1)
+
+    values = evaluate(evidence(Tokens()), [ProbeTerms()])
+    assert all("discrete in part" in value.reason for value in values)

@@ -23,8 +23,8 @@ def default_extractor(shape: Shape, data: str, train: Tensor | None = None) -> E
     """
     if train is not None and train.is_floating_point():
         return Coordinates(shape, data)
-    if ShippedClassifier.SHAPES.get(data) == tuple(shape):
-        return ShippedClassifier(shape, data)
+    if (shipped := shipped_for(shape, data)) is not None:
+        return ShippedClassifier(shape, shipped)
     return RandomConvolutions(shape, data)
 
 
@@ -40,6 +40,16 @@ def second_extractor(shape: Shape, data: str, train: Tensor | None = None) -> Ex
     """
     if train is not None and train.is_floating_point():
         return None
-    if ShippedClassifier.SHAPES.get(data) == tuple(shape):
+    if shipped_for(shape, data) is not None:
         return RandomConvolutions(shape, data)
     return PixelComponents(shape, data, train)
+
+
+def shipped_for(shape: Shape, data: str) -> str | None:
+    """The set whose classifier is shipped and sees these images; None for all others.
+
+    Binarised images go to the classifier of the grey ones: it names 97.1 % of the binarised MNIST
+    test digits where it names 99.0 % of the grey ones.
+    """
+    grey = data.split("_binarized_")[0]
+    return grey if ShippedClassifier.SHAPES.get(grey) == tuple(shape) else None

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from gen_models.evaluation.likelihood import Joint
 from gen_models.evaluation.likelihood.bridge import Bridge
 from gen_models.evaluation.likelihood.hamiltonian import leapfrog, transition
 from tests.evaluation.likelihood.models import curved, linear, precision, seeded
@@ -13,6 +14,21 @@ from tests.evaluation.likelihood.models import curved, linear, precision, seeded
 def bridge(model, count=1):
     x, z = model.joint.simulate(count, seeded(100))
     return Bridge(model.joint, x, None, None), z
+
+
+@pytest.mark.parametrize("from_encoder", [False, True])
+def test_path_is_geometric(from_encoder):
+    """Log s^(1 - beta) p(x, z)^beta, and its gradient: a wrong one would only cost acceptance."""
+    model = linear()
+    x, _ = model.joint.simulate(3, seeded(100))
+    q = model.posterior(x + 1) if from_encoder else None
+    z = torch.randn(4, 3, 5, generator=seeded(), dtype=torch.float64, requires_grad=True)
+    log_start = model.joint.log_prior(z) if q is None else q.log_prob(z)
+    expected = 0.7 * log_start + 0.3 * model.joint.log_joint(z, x)
+    [slope] = torch.autograd.grad(expected.sum(), z)
+    point = Bridge(model.joint, x, q, 5)(z)
+    torch.testing.assert_close(point.log_density(0.3), expected.detach(), rtol=1e-10, atol=1e-9)
+    torch.testing.assert_close(point.slope(0.3), slope, rtol=1e-10, atol=1e-9)
 
 
 def test_leapfrog_is_undone_by_turning_round():
@@ -107,12 +123,19 @@ def test_chains_with_one_period_do_not_stall():
     assert (point.z * z).mean() < 0.5
 
 
-def test_divergence_is_refused():
-    """A step of millions leaves the chains where they were, and the decoder finite images."""
-    joint = curved()
+@pytest.mark.parametrize("model", [linear(), curved()])
+def test_divergence_is_refused(model):
+    """A step beyond all bounds leaves the chains where they were, and never decodes a NaN."""
+    joint = getattr(model, "joint", model)
     x, z = joint.simulate(4, seeded(100))
-    path = Bridge(joint, x, None, None)
-    point, acceptance = transition(path, path(z[None]), 1.0, torch.full((4,), 1e30), 10, seeded())
+
+    def observe(latents):
+        assert latents.isfinite().all()
+        return joint.observe(latents)
+
+    path = Bridge(Joint(joint.prior, observe), x, None, None)
+    step = torch.full((4,), 1e30).to(z)
+    point, acceptance = transition(path, path(z[None]), 1.0, step, 20, seeded())
     assert torch.equal(point.z[0], z)
     assert (acceptance == 0).all()
     assert all(part.isfinite().all() for part in point)
