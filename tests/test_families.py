@@ -16,8 +16,6 @@ from .models.conftest import quiet_trainer
 from .test_configs import choices, composed, model
 
 SMALL = {"generator": "model.generator.width=4", "trunk": "model.trunk.width=4"}
-
-
 ADVERSARIAL = {"hinge", "least_squares", "minimax", "non_saturating", "relativistic"}
 PARTS = [
     f"vae model/{group}={name}"
@@ -86,7 +84,7 @@ def test_capabilities_keep_their_shapes(family):
 
 
 def test_state_survives_a_checkpoint_read_with_weights_only(family, tmp_path):
-    binary = torch.rand(32, 1, 8, 8).round()  # in the support of every likelihood
+    binary = 2 * torch.rand(32, 1, 8, 8).round() - 1  # scaled, in the support of every likelihood
     dataset = torch.utils.data.TensorDataset(binary, torch.arange(32) % 10)
     loader = torch.utils.data.DataLoader(dataset, batch_size=16)
     trainer = quiet_trainer(tmp_path, max_epochs=1)

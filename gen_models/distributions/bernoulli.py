@@ -31,8 +31,8 @@ class Bernoulli(Likelihood):
             raise UsageError(
                 "likelihood=bernoulli needs binary images, but "
                 f"{100 * grey.float().mean().item():.0f} % of the pixels in this batch are grey; "
-                "use model/likelihood=continuous_bernoulli or "
-                "model/likelihood=gaussian (resizing makes binary images grey: see data.image_size)"
+                "use data.binarize=dynamic, or model/likelihood=gaussian (resizing makes binary "
+                "images grey: see data.image_size)"
             )
 
 
