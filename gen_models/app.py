@@ -26,7 +26,7 @@ from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
 ONLY_TRAINING = frozenset(
-    {"optimizer", "lr_schedule", "objective", "clip", "n_critic", "training_images", "budget"}
+    {"optimizer", "lr_schedule", "objective", "clip", "n_critic", "training_images"}
 )
 """Arguments of families that may differ where a checkpoint is only evaluated."""
 

@@ -44,7 +44,8 @@ def build(
     Args:
         recipe: A mapping with `_target_`, or an object that is already built.
         where: The recipe's place in the config ("model"), for error messages.
-        offered: Further keyword arguments, for a target whose signature names them.
+        offered: Further keyword arguments, for a target whose signature names them, or that of a
+            class it hands its `**options` on to.
         **arguments: Keyword arguments that code supplies (sizes), in addition to the recipe's own.
 
     Raises:
@@ -62,7 +63,8 @@ def build(
         assert not arguments, "only a recipe takes arguments"
         return recipe
     if offered:
-        arguments |= {k: v for k, v in offered.items() if k in _parameters(recipe, where)}
+        known = _parameters(_resolve(str(recipe["_target_"]), where))
+        arguments |= {k: v for k, v in offered.items() if k in known}
     for place, node in _nodes(recipe, where):
         _check(node, place, arguments if node is recipe else {})
     try:
@@ -73,8 +75,17 @@ def build(
         raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
 
 
-def _parameters(recipe: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    return inspect.signature(_resolve(str(recipe["_target_"]), where)).parameters
+def _parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """What a target takes by name; `**options` of a class stands for what the next class takes."""
+    found = dict(inspect.signature(target).parameters)
+    makers = [kind for kind in getattr(target, "__mro__", ()) if "__init__" in vars(kind)]
+    for maker in makers[1:-1]:  # the last is `object`, which tells nothing
+        rest = [name for name, p in found.items() if p.kind is p.VAR_KEYWORD]
+        if not rest:
+            break
+        del found[rest[0]]
+        found = {**inspect.signature(maker).parameters, **found}
+    return found
 
 
 def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:
@@ -162,7 +173,7 @@ def _check(node: Mapping[str, Any], place: str, supplied: Mapping[str, Any]) -> 
     """Refuse a recipe whose target or arguments are wrong, in words of the config."""
     target = _resolve(str(node["_target_"]), place)
     try:
-        parameters = inspect.signature(target).parameters
+        parameters = _parameters(target)
     except (TypeError, ValueError):
         return
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

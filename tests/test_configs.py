@@ -1,6 +1,7 @@
 """Every file under conf composes and builds; mistakes are told in one line."""
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -165,6 +166,43 @@ def test_recipes_are_checked_before_anything_runs(recipe, names):
         build(recipe, "thing")
     for name in names:
         assert name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["factor_vae", "two_stage_vae"])
+def test_a_family_that_hands_options_on_is_offered_and_checked_as_its_parent(name):
+    made = model(composed(f"model={name}", "model/objective=total_correlation"))
+    assert made.training_images == 100
+    with pytest.raises(UsageError, match=r"model\.cilp: no such key; did you mean clip\?"):
+        model(composed(f"model={name}", "+model.cilp=1"))
+
+
+def test_a_second_stage_may_hang_on_how_many_images_there_are():
+    objective = {"_target_": "gen_models.objectives.TotalCorrelation"}
+    config = composed("model=two_stage_vae")
+    config["model"]["second_stage"]["objective"] = objective
+    assert model(config).second_stage.training_images == 100
+
+
+def test_options_that_end_nowhere_take_every_key(tmp_path, monkeypatch):
+    from gen_models.recipes import trust
+
+    source = """
+        class Open:
+            def __init__(self, **options):
+                self.options = options
+
+        class Child(Open):
+            def __init__(self, size, **options):
+                super().__init__(**options)
+        """
+    (tmp_path / "open_ended.py").write_text(dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    trust(["open_ended"])
+    try:
+        made = build({"_target_": "open_ended.Child", "size": 1, "colour": 2})
+        assert made.options == {"colour": 2}
+    finally:
+        trust([])
 
 
 def test_a_strangers_package_is_allowed_by_name_alone(tmp_path, monkeypatch):

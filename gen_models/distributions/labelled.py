@@ -45,7 +45,7 @@ class WithClass(Distribution):
     @property
     def support(self) -> constraints.Constraint:
         """Real latents beside a one-hot class: discrete in part."""
-        parts = [self.latents.support, self.classes.support]
+        parts = [constraints.real_vector, self.classes.support]
         return constraints.cat(parts, dim=-1, lengths=self.split)
 
     @property
@@ -62,8 +62,13 @@ class LabelledPrior(Prior):
         classes: How many.
         latents: Factory of p(z), called with `latent_dim` = D.
 
+    Attributes:
+        decoded: How many of (z, one-hot y) the generator sees: fewer than all where p(z) has
+            levels.
+
     Raises:
-        UsageError: If no latent is left beside the classes.
+        UsageError: If no latent is left beside the classes; if p(z) is made of an encoder q(z | x),
+            where there is only q(z | x, y).
     """
 
     shares: Tensor
@@ -75,6 +80,12 @@ class LabelledPrior(Prior):
         if latent_dim <= classes:
             raise UsageError(f"no latents beside the {classes} classes: set model.latent_dim")
         self.latents = latents(latent_dim=latent_dim - classes)
+        if getattr(type(self.latents), "bind", Prior.bind) is not Prior.bind:
+            raise UsageError(
+                f"model.prior={type(self.latents).__name__} is made of an encoder of images alone, "
+                "this one sees the class too: choose standard_normal, gaussian_mixture or flow"
+            )
+        self.decoded = getattr(self.latents, "decoded", latent_dim - classes) + classes
         self.register_buffer("shares", torch.full((classes,), 1 / classes))
 
     def forward(self) -> Distribution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
     """
     values: list[Value] = []
     for measurement in measurements:
-        reason = measurement.missing(evidence)
+        reason = missing(measurement, evidence)
         if reason is not None:
             values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
             continue
@@ -39,12 +40,24 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
     return values
 
 
+def missing(measurement: Measurement, evidence: Evidence) -> str | None:
+    """Why a measurement does not apply; None if it does, as far as can be said beforehand."""
+    try:
+        return measurement.missing(evidence)
+    except UsageError as error:
+        return str(error)
+
+
 def measured(measurement: Measurement, evidence: Evidence) -> list[Value]:
     """The values; one that cannot be had says why, and costs the others nothing."""
     try:
         values = measurement.measure(evidence)
     except UsageError as error:
         return [replace(v, reason=str(error)) for v in measurement.blanks(evidence)]
+    except Exception as error:  # a defect, of ours or of a user's part: training is not lost for it
+        reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        warnings.warn(f"{type(measurement).__name__} {reason}", stacklevel=2)
+        return [replace(v, reason=reason) for v in measurement.blanks(evidence)]
     return [v if finite(v) else lost(v) for v in values]
 
 

@@ -25,6 +25,9 @@ from gen_models.evaluation.prior import prior_of
 NOISES = tuple(10 ** (step / 10 - 3) for step in range(28))
 """Deviations to choose from, pixels: from 0.001 to 0.5, each 1.26 times the one before."""
 
+DRAWS = 32
+IMAGES = 500
+
 CHOICES = ("own", "fitted_noise")
 
 
@@ -65,22 +68,34 @@ def encoder_of(observation: str, evidence: Evidence) -> Any:
     return evidence.model.infer if own else evidence.encoder.posterior
 
 
+def source_of(observation: str, evidence: Evidence) -> str:
+    """Whose q(z | x) `encoder_of` gives, in words."""
+    own = observation == "own" and isinstance(evidence.model, Infers)
+    return "the model's own posterior" if own else "the probe's posterior"
+
+
 def words_of(observation: str, evidence: Evidence) -> str:
     """The observation model in words, for protocols; equal for all that are comparable."""
     if observation == "own":
         kind = getattr(evidence.model, "likelihood", None)
         named = "the model's likelihood" if kind is None else f"{type(kind).__name__} likelihood"
         return f"{named} of pixels in [0, 1]"
+    how = "" if evidence.probe is None else f"; {evidence.probe.protocol}"
     return (
         "Gaussian noise around decoder means, one deviation for all pixels, the one of "
-        f"{len(NOISES)} ({NOISES[0]:g} to {NOISES[-1]:.3g}) that gives validation images the "
-        "highest importance weighted log p(x); densities of pixels in [0, 1], not dequantised"
+        f"{len(NOISES)} ({NOISES[0]:g} to {NOISES[-1]:.3g}) that gives the first "
+        f"{min(IMAGES, len(evidence.validation.images))} validation images the "
+        f"highest importance weighted log p(x) of {DRAWS} draws from the probe's posterior; "
+        f"densities of pixels in [0, 1], not dequantised{how}"
     )
 
 
 @torch.no_grad()
 def fitted_noise(
-    evidence: Evidence, draws: int, images: int = 500, grid: Sequence[float] = NOISES
+    evidence: Evidence,
+    draws: int = DRAWS,
+    images: int = IMAGES,
+    grid: Sequence[float] = NOISES,
 ) -> float:
     r"""The deviation of the grid with the highest $L_K$ on validation images.
 

@@ -16,6 +16,7 @@ from gen_models.capabilities import Decodes, Reconstructs, Samples
 from gen_models.data.ranges import quantise, to_pixels
 from gen_models.errors import UsageError
 from gen_models.evaluation.contract import as_bytes
+from gen_models.evaluation.density_map import DensityMap, density_map
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.reconstructions import Inversion
@@ -102,8 +103,8 @@ def interpolation(model: Decodes, evidence: Evidence, rows: int = 6, columns: in
 
 def gallery(
     evidence: Evidence, inversion: Inversion | None, count: int = 20
-) -> Sequence[Grid | Scatter]:
-    """Every picture that the model is capable of; of points, the scatter of samples alone.
+) -> Sequence[Grid | Scatter | DensityMap]:
+    """Every picture that the model is capable of; of points, scatter and density alone.
 
     Args:
         evidence: The model and the data.
@@ -136,10 +137,14 @@ def gallery(
     return grids
 
 
-def scatters(evidence: Evidence) -> list[Scatter]:
+def scatters(evidence: Evidence) -> list[Scatter | DensityMap]:
     """The pictures of points: none where the model cannot sample, or has diverged."""
-    model, real = evidence.model, evidence.real.images
+    model, real, seed = evidence.model, evidence.real.images, evidence.seed
+    made: list[Scatter | DensityMap] = []
     if isinstance(model, Samples):
         with suppress(UsageError):  # the values say why
-            return [sample_scatter(model, real, evidence.device, evidence.seed)]
-    return []
+            made.append(sample_scatter(model, real, evidence.device, seed))
+    with undisturbed(model, seed), suppress(UsageError):
+        density = density_map(evidence)
+        made += [] if density is None else [density]
+    return made

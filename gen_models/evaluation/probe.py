@@ -150,7 +150,7 @@ class Probe:
         """The deviation that the decoder is read with, pixels, by this probe's draws."""
         from gen_models.evaluation.observation import fitted_noise  # which reads probes
 
-        return fitted_noise(evidence, 4 * self.draws)
+        return fitted_noise(evidence)
 
     @property
     def protocol(self) -> str:

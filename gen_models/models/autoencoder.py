@@ -11,6 +11,7 @@ from gen_models.capabilities import Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.distributions.fitted import FittedMixture
+from gen_models.errors import UsageError
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.models.training_images import training_images
@@ -43,6 +44,9 @@ class Autoencoder(LatentVariableModel, Reconstructs):
         scaler: Maps pixels in [0, 1] to what the encoder sees; identity by default.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
+
+    Raises:
+        UsageError: If the prior has parameters to be trained.
 
     Example:
         >>> from functools import partial
@@ -81,6 +85,11 @@ class Autoencoder(LatentVariableModel, Reconstructs):
             ema_half_life=ema_half_life,
         )
         self.remember(arguments)
+        if any(p.requires_grad for p in self.prior.parameters()):
+            raise UsageError(
+                f"model.prior={type(self.prior).__name__} has parameters, which no loss of an "
+                "autoencoder teaches: choose StandardNormal or FittedMixture"
+            )
         self.encoder = build(trunk, "model.trunk")(shape=self.shape, features=latent_dim)
         self.regularisers: dict[str, Regulariser] = {
             name: build(recipe, f"model.regularisers.{name}")

@@ -7,7 +7,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import pytorch_lightning as pl
 import torch
@@ -34,9 +34,12 @@ class GenerativeModule(pl.LightningModule):
         training_seconds: Wall-clock time of training, over all legs of a resumed run.
         diverged: What went wrong, once a loss or a weight is not finite.
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
+        settled: Arguments that had their say when training began, and may be others where a
+            checkpoint is gone on with or evaluated.
     """
 
     lr_schedule: Callable[[int], float] | None = None
+    settled: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,13 +213,14 @@ class GenerativeModule(pl.LightningModule):
 
         Args:
             checkpoint: What was stored.
-            compare: Arguments of the constructor that have to be the same there and here.
+            compare: Arguments of the constructor that have to be the same there and here, but for
+                the settled ones.
 
         Raises:
             UsageError: If one is not; says where they differ.
         """
         stored = checkpoint.get("hyper_parameters", {})
-        for key in compare:
+        for key in [key for key in compare if key not in self.settled]:
             place = difference(stored.get(key), self.hparams[key], key)
             if place is not None:
                 raise UsageError(f"the checkpoint is of another model: {place}")

@@ -18,6 +18,7 @@ from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape,
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw
+from gen_models.objectives.schedules import Schedule
 from gen_models.recipes import build
 
 
@@ -49,10 +50,11 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         clip: Largest norm of the gradient; None: no limit.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
+        lr_schedule: Maps images seen to a factor of the learning rate; None: 1.
         training_images: How many there are, for objectives that hang on it.
 
     Raises:
-        UsageError: If the data have no labels.
+        UsageError: If the data have no labels; if the prior is made of an encoder of images alone.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         scaler: Scaler | None = None,
         clip: float | None = None,
         ema_half_life: float | None = None,
+        lr_schedule: Schedule | None = None,
         training_images: int | None = None,
     ) -> None:
         arguments = locals()
@@ -88,13 +91,17 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         self.remember(arguments)
         self.num_classes = num_classes
         head = build(posterior, "model.posterior")(latent_dim=latent_dim)
+        if hasattr(head, "bind"):
+            head.bind(self.prior.latents)
         channels, *size = self.shape
         planes = (channels + num_classes, *size)
         made = build(trunk, "model.trunk")(shape=planes, features=head.features)
         self.encoder = nn.Sequential(made, head)
         self.likelihood = build(likelihood, "model.likelihood")()
+        self.likelihood.bind(self.shape)
         self.objective: Bound = made_objective(objective, NegativeELBO(), "draws")
         self.optimizer = build(optimizer, "model.optimizer")
+        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
         self.clip = clip
         self.training_images = training_images
 
@@ -147,6 +154,11 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
     def check(self, x: Tensor) -> None:
         """Refuse images outside the likelihood's support."""
         self.likelihood.check(self.scaler.inverse(x))
+
+    def seen(self, z: Tensor) -> Tensor:
+        """What the generator sees of latents (..., D + classes): z's bottom level, and y."""
+        bottom = self.decoded - self.num_classes
+        return torch.cat([z[..., :bottom], z[..., -self.num_classes :]], dim=-1)
 
     def pixels(self, activation: Tensor) -> Tensor:
         """E[x | z, y], pixels (B, C, H, W), by the likelihood."""

@@ -181,7 +181,7 @@ def test_bernoulli_on_bits_by_hand():
 
 def test_bernoulli_refuses_grey_in_one_line():
     Bernoulli().check(torch.tensor([0.0, 1.0, 1.0]))
-    with pytest.raises(UsageError, match="data.binarize=dynamic") as error:
+    with pytest.raises(UsageError, match=r"data\.binarize=dynamic") as error:
         Bernoulli().check(torch.tensor([0.0, 0.5, 1.0]))
     assert "33 %" in str(error.value)
     assert "\n" not in str(error.value)

@@ -7,6 +7,7 @@ import torch
 
 from gen_models.capabilities import ElboTerms
 from gen_models.data.images import ImageSet
+from gen_models.errors import UsageError
 from gen_models.evaluation import (
     Classes,
     EvidenceLowerBound,
@@ -268,3 +269,25 @@ def test_pictures_show_what_a_model_can(tmp_path):
     z = grids[4].pixels.flatten(1) @ Both().weight
     norms = z.norm(dim=1).reshape(6, 10)
     assert (norms.min(1).values > 0.85 * norms[:, [0, -1]].min(1).values).all()
+
+
+def test_a_measurement_that_fails_costs_the_others_nothing_and_is_named():
+    class Broken(Linear):
+        def reconstruct(self, pixels):
+            raise RuntimeError("a defect\nof two lines")
+
+    both = [Reconstruction(), EvidenceLowerBound()]
+    with pytest.warns(UserWarning, match="Reconstruction failed: RuntimeError: a defect of two"):
+        values = by_name(evaluate(evidence(Broken()), both))
+    reason = values["reconstruction_mse_test_360"].reason
+    assert reason == "failed: RuntimeError: a defect of two lines"
+    assert values["elbo_nats_test"].value is not None
+
+
+def test_a_measurement_that_cannot_tell_whether_it_applies_says_why():
+    class Undecided(Reconstruction):
+        def missing(self, evidence):
+            raise UsageError("who knows")
+
+    values = evaluate(evidence(Linear()), [Undecided()])
+    assert {value.reason for value in values} == {"who knows"}

@@ -34,6 +34,7 @@ from gen_models.evaluation import (
 from gen_models.evaluation.likelihood import LinearGaussian, gaussian_observation
 from gen_models.evaluation.likelihood.exact import exact_log_likelihood, linear_gaussian
 from gen_models.evaluation.likelihood.joint import Joint
+from gen_models.evaluation.measurements.aggregated_posterior import Stacked, stacked
 from gen_models.evaluation.observation import NOISES
 
 NOISE = 0.1  # a point of the grid: what the fit has to find
@@ -176,6 +177,31 @@ def test_kernels_on_samples_stay_below_and_take_their_width_from_validation():
     )
 
 
+def test_the_images_to_be_measured_have_no_say_in_the_width():
+    """They lie where samples do and would take narrow kernels; validation, with noise, wide ones.
+
+    Broken by a width that is tuned on them, or on both.
+    """
+    given = evidence(Linear())
+    given.real = ImageSet(given.model.decode(torch.randn(40, 2)).detach())
+    with torch.no_grad():
+        samples = given.model.decode(given.model.sample_prior(500, given.generator()))
+    held, real = (naive_kernels(samples, x.images) for x in (given.validation, given.real))
+    [value] = measured(KernelDensity(samples=500), given).values()
+    assert value.value == pytest.approx(real[held.argmax()].item(), abs=1e-4)
+    assert real.max() > real[held.argmax()] + 1
+
+
+def naive_kernels(samples, images):
+    """Mean log density of images under kernels of each width on samples, (widths,), nats."""
+    squares = (samples[:, None] - images).double().square().flatten(2).sum(2)
+    logs = [
+        (-squares / (2 * s**2)).exp().mean(0).log() - PIXELS * math.log(s * math.sqrt(2 * math.pi))
+        for s in NOISES
+    ]
+    return torch.stack(logs).mean(1)
+
+
 @pytest.mark.parametrize("start", ["prior", "encoder"])
 def test_annealing_is_between_its_bounds_and_near_the_truth(start):
     given = evidence(Linear(), images=12)
@@ -196,6 +222,20 @@ def test_annealing_is_between_its_bounds_and_near_the_truth(start):
     acceptance = values[f"acceptance_{short}_fitted_noise_test_12"]
     assert 0.4 < acceptance.value <= 1
     assert 1 <= values[f"effective_chains_{short}_fitted_noise_test_12"].value <= 8
+
+
+def test_chains_that_start_at_the_posterior_have_nothing_to_gather():
+    """Neither bound needs temperatures then; from the prior, both are far off with so few."""
+    given = evidence(Linear(), images=12)
+    annealing = Annealing(temperatures=2, chains=2, tuning=2)
+    for start, near in (("encoder", True), ("prior", False)):
+        values = measured(AnnealedLikelihood(images=12, annealing=annealing, start=start), given)
+        lower, gap = (
+            next(value.value for name, value in values.items() if name.startswith(stem))
+            for stem in ("log_likelihood", "simulated_gap")
+        )
+        assert (abs(lower - known(given).mean().item()) < 1e-3) is near
+        assert (abs(gap) < 1e-3) is near
 
 
 @pytest.mark.parametrize("observation", ["own", "fitted_noise"])
@@ -220,6 +260,13 @@ def test_exact_values_need_few_latents_or_a_line():
         "log_likelihood_exact_own_nats_test_40"
     ].value == pytest.approx(known(evidence(Own(latents=4))).mean().item(), abs=1e-4)
     [value] = measured(ExactLikelihood(), evidence(Linear(latents=4))).values()
+    assert value.value is not None  # a line with the fitted noise
+
+    class Bent(Linear):
+        def decode(self, z):
+            return super().decode(z.sin())
+
+    [value] = measured(ExactLikelihood(), evidence(Bent(latents=4))).values()
     assert "one or two latents" in value.reason
 
 
@@ -287,3 +334,17 @@ def test_what_does_not_apply_says_why(measurement, probe, reason):
 def test_impossible_choices_are_refused(make, name):
     with pytest.raises(UsageError, match=name):
         make()
+
+
+def test_posteriors_that_cannot_be_joined_are_stacked_and_give_the_same():
+    model = Own()
+    x = points(model, 30, 7).images
+    parts = [model.infer(part) for part in x.split(12)]
+    joined, single = stacked(parts), Stacked(parts)
+    z = joined.sample((2,))
+    assert single.batch_shape == joined.batch_shape == (30,)
+    torch.testing.assert_close(single.mean, joined.mean)
+    torch.testing.assert_close(single.log_prob(z), joined.log_prob(z))
+    everyone = z.flatten(0, 1)[:, None]
+    torch.testing.assert_close(single.log_prob(everyone), joined.log_prob(everyone))
+    assert single.sample((5,)).shape == (5, 30, 2)

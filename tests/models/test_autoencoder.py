@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 
 from gen_models.data import Digits
 from gen_models.data.ranges import Scaler
-from gen_models.distributions import FittedMixture
+from gen_models.distributions import FittedMixture, FlowPrior, GaussianMixture
+from gen_models.errors import UsageError
 from gen_models.models import Autoencoder
 from gen_models.objectives import GradientPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
 
@@ -108,3 +109,10 @@ def test_a_resumed_run_ends_where_the_whole_one_does(half_life, trainer, images,
     resumed = regularised(ema_half_life=half_life)
     trainer(max_epochs=2).fit(resumed, images, images, ckpt_path=tmp_path / "a.ckpt")
     assert all(torch.equal(v, resumed.state_dict()[k]) for k, v in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("prior", [GaussianMixture, FlowPrior])
+def test_a_prior_that_no_loss_would_teach_is_refused_in_one_line(prior):
+    with pytest.raises(UsageError, match=f"{prior.__name__} has parameters") as error:
+        regularised(prior=prior)
+    assert "\n" not in str(error.value)

@@ -9,10 +9,18 @@ from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader
 
 from gen_models.data import Digits
-from gen_models.distributions import GaussianMixture, LabelledPrior
+from gen_models.distributions import (
+    GaussianMixture,
+    GaussianPerPixel,
+    LabelledPrior,
+    Ladder,
+    TwoLevelPrior,
+    VampPrior,
+)
 from gen_models.errors import UsageError
 from gen_models.models import VAE, ConditionalVAE
 from gen_models.networks import MLPGenerator, MLPTrunk
+from gen_models.objectives import Linear
 
 from .conftest import SHAPE, parts
 
@@ -24,10 +32,21 @@ def conditional(classes=4, **options):
     return ConditionalVAE(**{**parts(), **DENSE, "num_classes": classes, **options})
 
 
-def test_a_constant_class_makes_it_the_vae():
+TWO_LEVELS = {
+    "prior": partial(TwoLevelPrior, top_dim=1, hidden=(5,)),
+    "posterior": partial(Ladder, top_dim=1),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"likelihood": GaussianPerPixel}, TWO_LEVELS],
+    ids=["plain", "per pixel", "ladder"],
+)
+def test_a_constant_class_makes_it_the_vae(options):
     """The same weights, with zeros where the one class enters, give the same losses."""
-    plain, model = VAE(**{**parts(), **DENSE}), conditional(classes=1)
-    state = plain.state_dict()
+    plain, model = VAE(**{**parts(), **DENSE, **options}), conditional(classes=1, **options)
+    state = {k.replace("prior.", "prior.latents."): v for k, v in plain.state_dict().items()}
     wider = {"generator.layers.0.weight": 1, "encoder.0.layers.0.weight": 64}
     for key, columns in wider.items():
         state[key] = torch.cat([state[key], torch.zeros(9, columns)], dim=1)
@@ -145,3 +164,27 @@ def test_data_without_labels_are_refused_in_one_line(trainer, images):
     assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match="needs labels"):
         trainer().fit(conditional(), DataLoader(torch.rand(32, *SHAPE), batch_size=16))
+
+
+def test_of_two_levels_the_generator_sees_the_bottom_one_and_the_class():
+    model = conditional(**TWO_LEVELS).eval()
+    z = model.sample_prior(6)
+    assert z.shape == (6, 3 + 4)
+    seen = torch.cat([z[:, :2], z[:, 3:]], dim=1)
+    torch.testing.assert_close(model.decode(z), torch.sigmoid(2 * model.generator(seen)))
+    assert model.prior().support.is_discrete
+
+
+def test_a_prior_made_of_an_encoder_of_images_alone_is_refused_in_one_line():
+    with pytest.raises(UsageError, match="VampPrior is made of an encoder") as error:
+        conditional(prior=partial(VampPrior, components=2))
+    assert "\n" not in str(error.value)
+
+
+def test_its_learning_rate_follows_the_schedule(trainer):
+    data = Digits(batch_size=50, limit=100)
+    data.setup()
+    model = conditional(classes=10, shape=data.shape, lr_schedule=Linear(images=200))
+    fit = trainer(max_epochs=1)
+    fit.fit(model, datamodule=data)
+    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(50 / 200 * 1e-3)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE, GenerativeModule, Phase
 from gen_models.models.average import ExponentialAverage
+from gen_models.objectives import Linear
 
 from .conftest import ADAM, SHAPE, parts
 
@@ -215,6 +216,28 @@ def test_a_phase_acts_between_its_first_and_last_image(trainer):
     assert (staged.first.item(), staged.second.item()) == (-3.0, -7.0)
     logged = [{k for k in row if k.endswith("loss")} for row in staged.history]
     assert logged == [{"train/first/loss"}] * 3 + [{"train/second/loss"}] * 7
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_learning_rates_are_the_schedules_factor_of_the_first_ones(trainer, tmp_path, resumed):
+    """Each step is as long as its rate: 1, 0.9, 0.8, then 0.7, 0.6, and 0.5 five times."""
+    halved = Linear(images=40, start=1.0, end=0.5)
+    staged, loader = Staged(), DataLoader(torch.zeros(40, *SHAPE), batch_size=8)
+    staged.lr_schedule, checkpoint = halved, None
+    if resumed:
+        first = trainer(max_epochs=1)
+        first.fit(staged, loader)
+        checkpoint = tmp_path / "half.ckpt"
+        first.save_checkpoint(checkpoint)
+        staged = Staged()
+        staged.lr_schedule = halved
+    whole = trainer(max_epochs=2)
+    whole.fit(staged, loader, ckpt_path=checkpoint)
+    assert staged.first.item() == pytest.approx(-2.7)
+    assert staged.second.item() == pytest.approx(-3.8)
+    groups = [optimizer.param_groups[0] for optimizer in whole.optimizers]
+    assert [group["lr"] for group in groups] == pytest.approx([0.8, 0.5])
+    assert [group["initial_lr"] for group in groups] == [1.0, 1.0]
 
 
 def test_a_labelled_phase_gets_labels_and_says_so_where_there_are_none(trainer):

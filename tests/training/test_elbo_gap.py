@@ -1,9 +1,11 @@
 """log p(x) = ELBO + KL(q || p(z|x)), each side had in its own way."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 from torch.utils.data import DataLoader
 
 from gen_models.data.linear_gaussian import LinearGaussianData
@@ -50,10 +52,41 @@ def test_three_closed_forms_of_a_linear_model_add_up(posterior):
     "posterior", [DiagonalGaussian, FullCovariance, partial(FlowPosterior, kind="planar")]
 )
 def test_draws_and_quadrature_of_a_bent_model_add_up(posterior):
-    log_p, elbo, divergence, total = gap(vae(posterior, hidden=(8,), link="sigmoid"), 20_000)
+    model = vae(posterior, hidden=(8,), link="sigmoid")
+    log_p, elbo, divergence, total = gap(model, 20_000)
     assert divergence > 0.01
     assert elbo < log_p
     assert total == pytest.approx(log_p, abs=0.01)
+    few = gap(model, draws=2)
+    assert abs(few[3] - few[0]) > 1e-4, "the sum is a definition, where both have the same draws"
+
+
+def test_draws_are_the_same_each_time_and_leave_training_where_it_was():
+    model = vae(DiagonalGaussian, hidden=(8,), link="sigmoid")
+    state = torch.get_rng_state()
+    assert gap(model, draws=3) == gap(model, draws=3)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_callback_measures_pixels_of_the_first_images_in_evaluation_mode():
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (30, *SHAPE), generator=generator, dtype=torch.uint8)
+    data = SimpleNamespace(validation=SimpleNamespace(images=images))
+    model, modes = vae(FullCovariance).train(), []
+    model.generator.register_forward_hook(lambda module, *_: modes.append(module.training))
+    ElboGap(images=10).on_validation_end(
+        SimpleNamespace(sanity_checking=False, datamodule=data), model
+    )
+    with torch.no_grad():
+        bias = model.likelihood(model.generator(torch.zeros(1, 2))).mean.flatten()
+        weight = model.likelihood(model.generator(torch.eye(2))).mean.flatten(1).T - bias[:, None]
+    covariance = weight @ weight.T + 0.3**2 * torch.eye(6)
+    known = MultivariateNormal(bias, covariance).log_prob(images[:10].flatten(1) / 255)
+    [row] = model.history
+    assert row[f"{CURVES[0]}/identity_nats"] == pytest.approx(known.mean().item(), abs=1e-4)
+    assert modes
+    assert not any(modes)
+    assert model.training
 
 
 def test_the_callback_writes_four_curves_at_each_validation(tmp_path):
@@ -61,7 +94,9 @@ def test_the_callback_writes_four_curves_at_each_validation(tmp_path):
         dimension=6, latent_dim=2, count=50, test_count=10, validation=0.2, batch_size=20
     )
     model = vae(FullCovariance)
-    trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[ElboGap(images=10)])
+    trainer = quiet_trainer(
+        tmp_path, max_epochs=2, num_sanity_val_steps=1, callbacks=[ElboGap(images=10)]
+    )
     trainer.fit(model, datamodule=data)
     rows = [row for row in model.history if f"{CURVES[0]}/identity_nats" in row]
     assert [row["images"] for row in rows] == [40, 80]

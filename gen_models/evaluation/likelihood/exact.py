@@ -16,13 +16,16 @@ LINEAR = 1e-5
 """Largest departure from a linear map that is float32's rounding, relative to the largest value."""
 
 
-def exact_log_likelihood(joint: Joint, pixels: Tensor, tolerance: float = 1e-4) -> Tensor:
+def exact_log_likelihood(
+    joint: Joint, pixels: Tensor, tolerance: float = 1e-4, intervals: int = 2048
+) -> Tensor:
     """Log p(x), by `LinearGaussian` or by `quadrature`.
 
     Args:
         joint: p(x, z): linear-Gaussian with a standard normal prior, or of one or two latents.
         pixels: (B, C, H, W).
         tolerance: Of the quadrature, nats.
+        intervals: Most intervals of an axis of the quadrature.
 
     Returns:
         (B,), nats per image, float64.
@@ -38,7 +41,7 @@ def exact_log_likelihood(joint: Joint, pixels: Tensor, tolerance: float = 1e-4) 
             f"exact log p(x) is for linear-Gaussian models and for 1 or 2 latents, not for "
             f"{joint.prior.event_shape[0]}; use annealed importance sampling"
         )
-    return quadrature(joint, pixels, tolerance)
+    return quadrature(joint, pixels, tolerance, intervals)
 
 
 @torch.no_grad()

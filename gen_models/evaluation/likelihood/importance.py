@@ -36,7 +36,7 @@ class LogLikelihood(NamedTuple):
 @torch.no_grad()
 def importance_weighted(
     joint: Joint,
-    posterior: Distribution,
+    posterior: Distribution | _Prior,
     pixels: Tensor,
     draws: int,
     generator: torch.Generator,
@@ -98,11 +98,23 @@ def prior_sampling(
         UsageError: As `importance_weighted`.
     """
     return importance_weighted(
-        joint, joint.prior.expand((len(pixels),)), pixels, draws, generator, batch
+        joint, _Prior(joint.prior, len(pixels)), pixels, draws, generator, batch
     )
 
 
-def _draw(posterior: Distribution) -> tuple[Tensor, Tensor]:
+class _Prior:
+    """The prior in the place of a posterior: a draw for each image, whatever the image."""
+
+    def __init__(self, prior: Distribution, count: int) -> None:
+        self.prior, self.count = prior, count
+        self.log_prob = prior.log_prob
+
+    def sample(self) -> Tensor:
+        """(B, D)."""
+        return self.prior.sample(torch.Size([self.count]))
+
+
+def _draw(posterior: Distribution | _Prior) -> tuple[Tensor, Tensor]:
     """One z for each image, (B, D), and its log q(z | x), (B,): at once, as flows remember it."""
     z = posterior.sample()
     return z, double(posterior.log_prob(z))

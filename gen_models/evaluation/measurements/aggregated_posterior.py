@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from gen_models.capabilities import Infers
@@ -19,6 +20,8 @@ from gen_models.evaluation.prior import prior_of
 from gen_models.records import Value
 
 ASPECT = "latent space"
+MOST = 1000
+"""Posteriors without a closed form that are compared with one another."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,43 @@ class AggregatedPosterior(Measurement):
         ]
 
 
+class Stacked(Distribution):
+    """Posteriors of several batches as those of one, for distributions that cannot be joined.
+
+    Args:
+        parts: Batch shapes (B_i,), event shape (D,) each.
+    """
+
+    def __init__(self, parts: list[Distribution]) -> None:
+        self.parts = parts
+        self.sizes = [part.batch_shape[0] for part in parts]
+        shape = torch.Size([sum(self.sizes)])
+        super().__init__(shape, parts[0].event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """(N, D)."""
+        return torch.cat([part.mean for part in self.parts])
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """(..., N, D)."""
+        return torch.cat([part.sample(torch.Size(sample_shape)) for part in self.parts], -2)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Of z (..., N, D), each by its own posterior, or of z (..., 1, D) by all: (..., N)."""
+        each = z.shape[-2] == sum(self.sizes)
+        pieces = z.split(self.sizes, -2) if each else [z] * len(self.parts)
+        pairs = zip(self.parts, pieces, strict=True)
+        return torch.cat([part.log_prob(piece) for part, piece in pairs], -1)
+
+
 def stacked(posteriors: list[Distribution]) -> Distribution:
     """One distribution of the batches of several.
 
     Raises:
-        UsageError: If they are no Gaussians and there is more than one.
+        UsageError: If they are no Gaussians and too many: all pairs would take hours.
     """
-    first = posteriors[0]
-    if len(posteriors) == 1:
-        return first
+    first, count = posteriors[0], sum(part.batch_shape[0] for part in posteriors)
     mean = torch.cat([posterior.mean for posterior in posteriors])
     if isinstance(first, Independent) and isinstance(first.base_dist, Normal):
         deviation = torch.cat([posterior.stddev for posterior in posteriors])
@@ -86,7 +117,9 @@ def stacked(posteriors: list[Distribution]) -> Distribution:
     if isinstance(first, MultivariateNormal):
         factor = torch.cat([p.scale_tril for p in posteriors])  # type: ignore[attr-defined]
         return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
-    raise UsageError(
-        "aggregated posteriors of flows and hierarchies are measured on one batch: set "
-        f"evaluation.measurements.aggregated_posterior.images={len(first.mean)} or less"
-    )
+    if count > MOST:
+        raise UsageError(
+            f"all pairs of {count} posteriors of flows or hierarchies take hours: set "
+            f"evaluation.measurements.aggregated_posterior.images={MOST} or less"
+        )
+    return Stacked(posteriors)

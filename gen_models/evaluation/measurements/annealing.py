@@ -19,7 +19,7 @@ from gen_models.evaluation.likelihood import (
 from gen_models.evaluation.likelihood.annealing import Progress
 from gen_models.evaluation.measurements.likelihood import ASPECT, LikelihoodMeasurement
 from gen_models.evaluation.measurements.measurement import blank, mean_filled
-from gen_models.evaluation.observation import encoder_of, joint_of
+from gen_models.evaluation.observation import encoder_of, joint_of, source_of
 from gen_models.evaluation.precision import full_precision
 from gen_models.records import Value
 
@@ -53,8 +53,11 @@ class AnnealedLikelihood(LikelihoodMeasurement):
     def blanks(self, evidence: Evidence) -> list[Value]:
         """Lower bound, acceptance and effective chains; both bounds and the gap, simulated."""
         a, place, count = self.annealing, self.place(evidence), len(self.chosen(evidence))
+        start = "the prior"
+        if self.start == "encoder":
+            start = source_of(self.observation, evidence)
         how = (
-            f"annealed importance sampling from the {self.start}, {a.temperatures} temperatures "
+            f"annealed importance sampling from {start}, {a.temperatures} temperatures "
             f"(sigmoid), {a.chains} chains, Hamiltonian transitions of {a.leapfrogs} leapfrog "
             f"steps, steps tuned in a preliminary run of {a.tuning} and then frozen"
         )
@@ -71,7 +74,7 @@ class AnnealedLikelihood(LikelihoodMeasurement):
             blank(name, title, unit, None, count, bound.protocol, ASPECT, restates=bound.title)
             for name, title, unit in more
         ]
-        own = f"{count} images drawn by the model with their latents, {how}"
+        own = f"{count} images drawn from p(z) p(x|z) with their latents, {how}"
         names = [
             ("lower", "Simulated images: lower bound on log p(x)", None),
             ("upper", "Simulated images: upper bound on log p(x)", None),

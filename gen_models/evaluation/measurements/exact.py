@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gen_models.evaluation.evidence import Evidence
+from gen_models.evaluation.likelihood import Joint, gaussian_observation
 from gen_models.evaluation.likelihood.exact import exact_log_likelihood, linear_gaussian
 from gen_models.evaluation.measurements.likelihood import LikelihoodMeasurement
 from gen_models.evaluation.measurements.measurement import mean_filled
@@ -26,10 +27,12 @@ class ExactLikelihood(LikelihoodMeasurement):
     data whose density is known.
 
     Attributes:
-        tolerance: Of the quadrature, nats.
+        tolerance: Of the quadrature, nats an image.
+        intervals: Most intervals of an axis of z; two latents decode their square.
     """
 
-    tolerance: float = 1e-3
+    tolerance: float = 1e-2
+    intervals: int = 2048
 
     def missing(self, evidence: Evidence) -> str | None:
         """Also needs few latents, or a linear decoder."""
@@ -38,7 +41,10 @@ class ExactLikelihood(LikelihoodMeasurement):
             return reason
         if prior_of(evidence).event_shape[0] <= 2:
             return None
-        if self.observation == "own" and linear_gaussian(joint_of("own", evidence)) is not None:
+        # With any noise: fitting one takes a probe, and is not needed to see a line.
+        own = self.observation == "own"
+        observe = evidence.model.observe if own else gaussian_observation(evidence.model.decode, 1)
+        if linear_gaussian(Joint(prior_of(evidence), observe)) is not None:
             return None
         return "exact for one or two latents, and for linear decoders with Gaussian noise, alone"
 
@@ -57,7 +63,7 @@ class ExactLikelihood(LikelihoodMeasurement):
         joint = joint_of(self.observation, evidence)
         with full_precision():
             parts = [
-                exact_log_likelihood(joint, pixels, self.tolerance).cpu()
+                exact_log_likelihood(joint, pixels, self.tolerance, self.intervals).cpu()
                 for pixels in self.parts(evidence)
             ]
         values = torch.cat(parts)

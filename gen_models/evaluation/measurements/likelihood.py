@@ -26,6 +26,7 @@ from gen_models.evaluation.observation import (
     encoder_of,
     joint_of,
     missing_observation,
+    source_of,
     words_of,
 )
 from gen_models.evaluation.precision import full_precision
@@ -97,12 +98,15 @@ class Weighted(LikelihoodMeasurement):
     draws: int = 1000
     short: ClassVar[str]
     title: ClassVar[str]
-    source: ClassVar[str]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.draws < 1:
             raise UsageError(f"draws={self.draws} must be 1 or more")
+
+    def source(self, evidence: Evidence) -> str:
+        """What is drawn from, in words."""
+        raise AssertionError("leaves say what")
 
     def estimate(
         self, evidence: Evidence, pixels: Tensor, generator: torch.Generator
@@ -112,7 +116,8 @@ class Weighted(LikelihoodMeasurement):
 
     def blanks(self, evidence: Evidence) -> list[Value]:
         """The bound, and the effective number of draws."""
-        place, how = self.place(evidence), f"{self.draws} draws from {self.source} for each"
+        place = self.place(evidence)
+        how = f"{self.draws} draws from {self.source(evidence)} for each"
         bound = self.blank(
             evidence, f"log_likelihood_{self.short}{self.draws}_{place}", self.title, how
         )
@@ -144,7 +149,6 @@ class ImportanceWeightedLikelihood(Weighted):
 
     short: ClassVar[str] = "iw"
     title: ClassVar[str] = "log p(x), importance weighted bound"
-    source: ClassVar[str] = "the encoder's posterior"
 
     def missing(self, evidence: Evidence) -> str | None:
         """An own likelihood needs an encoder, too: the model's or the probe's."""
@@ -153,6 +157,10 @@ class ImportanceWeightedLikelihood(Weighted):
             able = isinstance(evidence.model, Infers)
             return None if able else "the model has no encoder, and evaluation.probe is null"
         return reason
+
+    def source(self, evidence: Evidence) -> str:
+        """The model's encoder, or the probe."""
+        return source_of(self.observation, evidence)
 
     def estimate(
         self, evidence: Evidence, pixels: Tensor, generator: torch.Generator

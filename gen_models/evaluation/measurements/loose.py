@@ -25,7 +25,13 @@ from gen_models.evaluation.measurements.measurement import (
     filled,
     mean_filled,
 )
-from gen_models.evaluation.observation import NOISES, joint_of, missing_observation, words_of
+from gen_models.evaluation.observation import (
+    IMAGES,
+    NOISES,
+    joint_of,
+    missing_observation,
+    words_of,
+)
 from gen_models.records import Value
 
 
@@ -35,7 +41,10 @@ class PriorSampling(Weighted):
 
     short: ClassVar[str] = "prior"
     title: ClassVar[str] = "log p(x), loose bound by prior draws"
-    source: ClassVar[str] = "the prior"
+
+    def source(self, evidence: Evidence) -> str:
+        """The same for all models."""
+        return "the prior"
 
     def estimate(
         self, evidence: Evidence, pixels: Tensor, generator: torch.Generator
@@ -68,7 +77,8 @@ class KernelDensity(LikelihoodMeasurement):
         count, split = len(self.chosen(evidence)), evidence.split
         protocol = (
             f"first {count} {split} images, Gaussian kernels on {self.samples} decoder means, "
-            f"width the best of {len(NOISES)} on validation; densities of pixels in [0, 1]"
+            f"width the best of {len(NOISES)} on the first {IMAGES} validation images; densities "
+            "of pixels in [0, 1]"
         )
         name = f"log_density_kernel{self.samples}_nats_{split}_{count}"
         title = "Kernel density of samples, loose"
@@ -81,7 +91,7 @@ class KernelDensity(LikelihoodMeasurement):
         with torch.no_grad():
             samples = [model.decode(model.sample_prior(size, generator)) for size in sizes]
         pixels = torch.cat(list(self.parts(evidence)))
-        held = torch.cat(list(evidence.batches(evidence.validation.images[:500])))
+        held = torch.cat(list(evidence.batches(evidence.validation.images[:IMAGES])))
         values, _ = tuned_kernel_density(samples, pixels, held, NOISES)
         [empty] = self.blanks(evidence)
         return [mean_filled(empty, values.cpu())]
@@ -99,7 +109,7 @@ class ObservationNoise(Measurement):
 
     def blanks(self, evidence: Evidence) -> list[Value]:
         """One value."""
-        held = min(500, len(evidence.validation.images))
+        held = min(IMAGES, len(evidence.validation.images))
         how = f"first {held} validation images; {words_of('fitted_noise', evidence)}"
         unit = "pixels in [0, 1], standard deviation"
         title = "Fitted observation noise"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+from gen_models.distributions import FlowPrior, GaussianMixture, StandardNormal, TwoLevelPrior
 from gen_models.errors import UsageError
 from gen_models.evaluation.likelihood import (
     Joint,
@@ -213,3 +214,25 @@ def test_estimates_are_ordered():
     for lower, upper in pairwise([*bounds, exact]):
         assert not_above(lower - upper)
     assert not not_above(exact - bounds[0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StandardNormal(2),
+        lambda: GaussianMixture(2, components=3),
+        lambda: FlowPrior(2, transforms=1, hidden=8),
+        lambda: TwoLevelPrior(2, top_dim=1, hidden=(8,)),
+    ],
+)
+def test_any_prior_can_be_drawn_from(make):
+    """A prior of two latents: the mean of p(x | z) over its own draws, written out."""
+    torch.manual_seed(0)
+    prior = make()
+    joint = Joint(prior(), gaussian_observation(lambda z: z[:, None, None, :], 0.5))
+    x = torch.randn(3, 1, 1, 2)
+    estimate = prior_sampling(joint, x, 60_000, torch.Generator().manual_seed(1), 60_000)
+    with torch.no_grad():
+        z = prior.sample(200_000, torch.Generator().manual_seed(2))
+    density = Normal(z[:, None], 0.5).log_prob(x.view(3, 2)).sum(-1).exp().mean(0)
+    torch.testing.assert_close(estimate.value, density.double().log(), atol=0.1, rtol=0)
