@@ -27,7 +27,10 @@ def test_every_family_leaves_the_ceiling_far_behind_and_stays_above_the_floor(na
     classes = values["class_kl_nats_digits64_1293_test"]
     assert classes.value < 0.25 * classes.ceiling.value
     inversion = values["inversion_mse_test_64"]
-    assert inversion.value < 0.5 * inversion.ceiling.value
+    if inversion.value is None:
+        assert "discrete in part" in inversion.reason
+    else:
+        assert inversion.value < 0.5 * inversion.ceiling.value
     assert record.status == "finished"
 
 
