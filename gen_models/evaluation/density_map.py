@@ -47,7 +47,8 @@ class DensityMap:
         for axes, density, what in zip(
             figure.subplots(1, 2), (self.data, self.model), ("data", "model"), strict=True
         ):
-            axes.imshow(density.numpy(), norm=scale, origin="lower", extent=(0, 1, 0, 1), cmap="magma")
+            shown = {"norm": scale, "origin": "lower", "extent": (0, 1, 0, 1), "cmap": "magma"}
+            axes.imshow(density.numpy(), **shown)
             axes.set_title(what)
         figure.savefig(path, format="png")
         return path
