@@ -12,7 +12,7 @@ from gen_models.distributions import DiagonalGaussian, Gaussian, Prior, Standard
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
-from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw
+from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw, summary
 from gen_models.objectives.schedules import Schedule
 from gen_models.recipes import build
 
@@ -126,14 +126,7 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
 
     def values(self, draws: Draws) -> dict[str, Tensor]:
         """What `loss` says, of draws that are there."""
-        loss = self.objective(draws, self.images_seen).mean()
-        reconstruction, rate = -draws.terms.log_likelihood.mean(), draws.terms.rate.mean()
-        return {
-            "loss": loss,
-            "negative_elbo_nats": reconstruction + rate,
-            "reconstruction_nats": reconstruction,
-            "rate_nats": rate,
-        }
+        return summary(self.objective, draws, self.images_seen)
 
     def check(self, x: Tensor) -> None:
         """Refuse images outside the likelihood's support."""

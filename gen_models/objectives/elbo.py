@@ -129,6 +129,17 @@ class Bound(Protocol):
         ...
 
 
+def summary(objective: Bound, draws: Draws, images_seen: int) -> dict[str, Tensor]:
+    """The objective's mean, and the bound's terms apart, unweighted, in nats per image."""
+    reconstruction, rate = -draws.terms.log_likelihood.mean(), draws.terms.rate.mean()
+    return {
+        "loss": objective(draws, images_seen).mean(),
+        "negative_elbo_nats": reconstruction + rate,
+        "reconstruction_nats": reconstruction,
+        "rate_nats": rate,
+    }
+
+
 @dataclass(frozen=True)
 class NegativeELBO:
     r"""$-E_q[\log p(x|z)] + \beta\,KL(q(z|x) \,\|\, p(z))$, to be minimised.
