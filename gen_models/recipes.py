@@ -54,7 +54,7 @@ def build(
 
     Example:
         >>> build({"_target_": "gen_models.objectives.NegativeELBO", "beta": 4.0})
-        NegativeELBO(beta=4.0)
+        NegativeELBO(beta=4.0, free_nats=0.0, draws=1)
     """
     if isinstance(recipe, str):
         group = "/".join(where.rsplit(".", 1))

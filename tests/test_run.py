@@ -129,7 +129,7 @@ def test_training_goes_on_from_a_checkpoint_to_a_larger_budget(finished, tmp_pat
         (["train=false"], "ckpt_path"),
         (["ckpt_path=nowhere.ckpt"], "nowhere.ckpt"),
         (["model.latent_dim=0"], "latent_dim"),
-        (["model/likelihood=bernoulli"], "continuous_bernoulli"),
+        (["model/likelihood=bernoulli"], "data.binarize=dynamic"),
         (["max_images=0"], "max_images"),
         (["evaluation.split=tset"], "test, validation"),
         (["trainer=gpu"], "trainer=cpu"),
