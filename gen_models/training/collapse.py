@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from gen_models.capabilities import Infers
+from gen_models.evaluation.likelihood import active_units
 from gen_models.models.base import GenerativeModule
 from gen_models.models.phase import images_of
-
-ACTIVE = 0.01
-"""Variance over images that makes the posterior mean of a latent an active one (Burda et al.)."""
 
 
 class PosteriorCollapse(pl.Callback):
@@ -39,11 +37,11 @@ class PosteriorCollapse(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Count, and warn where there is nothing to count."""
-        if not self._means:
+        gathered, self._means = self._means, []
+        if sum(map(len, gathered)) < 2:  # nothing can vary
             return
-        means = torch.cat(self._means).double()
-        self._means.clear()
-        active = int((means.var(0) > ACTIVE).sum())
+        means = torch.cat(gathered)
+        active = active_units(means)
         module.write({"validation/active_units": float(active)})
         if active == 0 and module.diverged is None and not self._warned:
             self._warned = True

@@ -13,6 +13,7 @@ from gen_models.capabilities import Decodes, Infers
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.likelihood import (
+    Joint,
     LogLikelihood,
     importance_weighted,
 )
@@ -109,7 +110,7 @@ class Weighted(LikelihoodMeasurement):
         raise AssertionError("leaves say what")
 
     def estimate(
-        self, evidence: Evidence, pixels: Tensor, generator: torch.Generator
+        self, evidence: Evidence, joint: Joint, pixels: Tensor, generator: torch.Generator
     ) -> LogLikelihood:
         """The estimate for a batch."""
         raise AssertionError("leaves say how")
@@ -135,9 +136,9 @@ class Weighted(LikelihoodMeasurement):
 
     def measure(self, evidence: Evidence) -> list[Value]:
         r"""Means over images; the effective number of draws is $(\sum w)^2 / \sum w^2$."""
-        generator = evidence.generator()
+        generator, joint = evidence.generator(), joint_of(self.observation, evidence)
         with full_precision():
-            made = [self.estimate(evidence, p, generator) for p in self.parts(evidence)]
+            made = [self.estimate(evidence, joint, p, generator) for p in self.parts(evidence)]
         columns = zip(*made, strict=True)
         rows = zip(self.blanks(evidence), columns, strict=True)
         return [mean_filled(empty, torch.cat(column).cpu()) for empty, column in rows]
@@ -163,9 +164,8 @@ class ImportanceWeightedLikelihood(Weighted):
         return source_of(self.observation, evidence)
 
     def estimate(
-        self, evidence: Evidence, pixels: Tensor, generator: torch.Generator
+        self, evidence: Evidence, joint: Joint, pixels: Tensor, generator: torch.Generator
     ) -> LogLikelihood:
         """By draws from q(z | x)."""
         posterior = encoder_of(self.observation, evidence)(pixels)
-        joint = joint_of(self.observation, evidence)
         return importance_weighted(joint, posterior, pixels, self.draws, generator, DECODED)

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from gen_models.capabilities import Decodes
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.likelihood import LogLikelihood, prior_sampling, tuned_kernel_density
+from gen_models.evaluation.likelihood import (
+    Joint,
+    LogLikelihood,
+    prior_sampling,
+    tuned_kernel_density,
+)
 from gen_models.evaluation.measurements.likelihood import (
     ASPECT,
     DECODED,
@@ -28,7 +33,6 @@ from gen_models.evaluation.measurements.measurement import (
 from gen_models.evaluation.observation import (
     IMAGES,
     NOISES,
-    joint_of,
     missing_observation,
     words_of,
 )
@@ -47,10 +51,9 @@ class PriorSampling(Weighted):
         return "the prior"
 
     def estimate(
-        self, evidence: Evidence, pixels: Tensor, generator: torch.Generator
+        self, evidence: Evidence, joint: Joint, pixels: Tensor, generator: torch.Generator
     ) -> LogLikelihood:
         """By draws from p(z)."""
-        joint = joint_of(self.observation, evidence)
         return prior_sampling(joint, pixels, self.draws, generator, DECODED)
 
 
