@@ -26,7 +26,18 @@ from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
 ONLY_TRAINING = frozenset(
-    {"optimizer", "lr_schedule", "objective", "clip", "n_critic", "training_images"}
+    {
+        "augment",
+        "clip",
+        "discriminator_optimizer",
+        "lr_schedule",
+        "n_critic",
+        "objective",
+        "optimizer",
+        "penalties",
+        "training_images",
+        "weight_clip",
+    }
 )
 """Arguments of families that may differ where a checkpoint is only evaluated."""
 

@@ -104,6 +104,8 @@ class GenerativeModule(pl.LightningModule):
         if self.lr_schedule is not None:
             scale_rate(optimizer, self.lr_schedule(self.images_seen))
         optimizer.step()
+        if phase.after is not None:
+            phase.after()
         return values
 
     @final

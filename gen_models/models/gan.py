@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
-from gen_models.objectives.schedules import Schedule
+from gen_models.objectives.penalties import Penalty
+from gen_models.objectives.schedules import Schedule, at
 from gen_models.recipes import build
 
 
@@ -24,13 +30,23 @@ class GAN(LatentVariableModel):
         generator: Factory of the generator, called with `latent_dim` and `shape`.
         trunk: Factory of the discriminator, called with `shape` and `features=1`.
         optimizer: Makes the optimiser of each player.
+        discriminator_optimizer: Makes the discriminator's, where it is another.
         objective: The two sides' losses; non-saturating by default.
+        penalties: Of the discriminator's slope, by name, under which they are logged.
         prior: Factory of p(z), called with `latent_dim`.
         scaler: Maps pixels in [0, 1] to what the discriminator sees; identity by default.
+        augment: Maps scaled images (B, C, H, W) to such, differentiably: all that the discriminator
+            is shown, real and generated, in both players' turns; None: nothing.
+        packing: Images that the discriminator judges as one (PacGAN: Lin et al., 2018).
+        weight_clip: Bound of each of the discriminator's parameters, kept after each of its turns
+            (Arjovsky et al., 2017); None: none.
         n_critic: Turns of the discriminator, each on a fresh real batch, for one of the generator.
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average.
         lr_schedule: Maps images seen to a factor of both learning rates; None: 1.
+
+    Raises:
+        UsageError: If `n_critic` or `packing` is below 1, or `weight_clip` not above 0.
 
     Example:
         >>> from functools import partial
@@ -46,6 +62,8 @@ class GAN(LatentVariableModel):
         ['discriminator', 'generator']
     """
 
+    labelled: ClassVar[bool] = False
+
     def __init__(
         self,
         *,
@@ -54,9 +72,14 @@ class GAN(LatentVariableModel):
         generator: NetworkFactory,
         trunk: NetworkFactory,
         optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory | None = None,
         objective: AdversarialObjective | None = None,
+        penalties: Mapping[str, Penalty] | None = None,
         prior: NetworkFactory = StandardNormal,
         scaler: Scaler | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        packing: int = 1,
+        weight_clip: float | None = None,
         n_critic: int = 1,
         ema_half_life: float | None = None,
         lr_schedule: Schedule | None = None,
@@ -71,41 +94,126 @@ class GAN(LatentVariableModel):
             ema_half_life=ema_half_life,
         )
         self.remember(arguments)
-        self.discriminator = build(trunk, "model.trunk")(shape=self.shape, features=1)
+        for name, count in (("n_critic", n_critic), ("packing", packing)):
+            if not isinstance(count, int) or count < 1:
+                raise UsageError(f"model.{name} must be a whole number, 1 or more, not {count}")
+        if weight_clip is not None and not weight_clip > 0:
+            raise UsageError(f"model.weight_clip must be above 0, or null, not {weight_clip}")
+        self.n_critic, self.packing, self.weight_clip = n_critic, packing, weight_clip
+        channels, *size = self.shape
+        packed = (packing * channels, *size)
+        self.discriminator: nn.Module = build(trunk, "model.trunk")(shape=packed, features=1)
         self.objective: AdversarialObjective = made_objective(
             objective, NonSaturating(), "discriminator"
         )
+        self.penalties: dict[str, Penalty] = {
+            name: build(recipe, f"model.penalties.{name}")
+            for name, recipe in (penalties or {}).items()
+        }
+        self.augment = build(augment, "model.augment") or nn.Identity()
         self.optimizer = build(optimizer, "model.optimizer")
+        own = build(discriminator_optimizer, "model.discriminator_optimizer")
+        self.discriminator_optimizer = own or self.optimizer
         self.lr_schedule = build(lr_schedule, "model.lr_schedule")
-        if n_critic < 1:
-            raise UsageError(f"model.n_critic must be 1 or more, not {n_critic}")
-        self.n_critic = n_critic
 
     def phases(self) -> list[Phase]:
         """The discriminator, then the generator."""
-        players = list(self.discriminator.parameters()), list(self.generator.parameters())
         return [
-            Phase("discriminator", self.discriminator_loss, players[0], self.optimizer),
-            Phase("generator", self.generator_loss, players[1], self.optimizer, self.n_critic),
+            Phase(
+                "discriminator",
+                self.discriminator_loss,
+                list(self.discriminator.parameters()),
+                self.discriminator_optimizer,
+                labelled=self.labelled,
+                after=None if self.weight_clip is None else self.clip_weights,
+            ),
+            Phase(
+                "generator",
+                self.generator_loss,
+                list(self.generator.parameters()),
+                self.optimizer,
+                every=self.n_critic,
+                labelled=self.labelled,
+            ),
         ]
 
-    def _fake(self, count: int) -> Tensor:
-        """Scaled images (count, C, H, W) of the generator, as the discriminator sees them."""
-        return self.scaler(self.pixels(self.generator(self.seen(self.sample_prior(count)))))
+    def real(self, x: Tensor) -> Tensor:
+        """What the discriminator is shown of scaled images (B, C, H, W): themselves."""
+        return x
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return self.discriminator(x).squeeze(1)
+    def fake(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What it is shown of the generator: as many scaled samples as there are images in x."""
+        return self.scaler(self.pixels(self.generator(self.seen(self.sample_prior(len(x))))))
 
-    def discriminator_loss(self, x: Tensor) -> dict[str, Tensor]:
-        """The discriminator's loss on scaled images (B, C, H, W), and the mean logits."""
+    def judge(self, shown: Tensor) -> Tensor:
+        """All that the discriminator says of what it is shown: (B / packing, F)."""
+        return self.discriminator(pack(self.augment(shown), self.packing))
+
+    def logits(self, shown: Tensor, labels: Tensor | None = None) -> Tensor:
+        """How real it holds what it is shown to be: (B / packing,)."""
+        return self.judge(shown).squeeze(1)
+
+    def discriminator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """The discriminator's loss and its parts.
+
+        Args:
+            x: (B, C, H, W), scaled images.
+            labels: (B,), for families that see them.
+
+        Returns:
+            "loss"; each penalty, unweighted; the mean logits; "told_apart", the share of pairs in
+            which the real logit is the higher one: 1 where the discriminator is never wrong.
+        """
+        x = whole_packs(x, self.packing)
         with torch.no_grad():
-            made = self._fake(len(x))
-        real, fake = self._logits(x), self._logits(made)
+            shown = self.real(x), self.fake(x, labels)
+        with parametrize.cached():
+            real, fake = (self.logits(each, labels) for each in shown)
+            costs = {
+                name: cost(lambda part: self.logits(part, labels), *shown).mean()
+                for name, cost in self.penalties.items()
+            }
         loss = self.objective.discriminator(real, fake).mean()
-        return {"loss": loss, "real_logit": real.mean(), "fake_logit": fake.mean()}
+        for name, cost in costs.items():
+            loss = loss + at(self.penalties[name].weight, self.images_seen) * cost
+        apart = (real > fake).float().mean()
+        means = {"real_logit": real.mean(), "fake_logit": fake.mean(), "told_apart": apart}
+        return {"loss": loss, **costs, **means}
 
-    def generator_loss(self, x: Tensor) -> dict[str, Tensor]:
-        """The generator's loss on as many fresh samples as there are images in x."""
-        fake = self._logits(self._fake(len(x)))
-        real = self._logits(x) if self.objective.relativistic else None
+    def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """The generator's loss on as many fresh samples as there are images in x, "loss".
+
+        Args:
+            x: (B, C, H, W), scaled images.
+            labels: (B,), for families that see them.
+        """
+        x = whole_packs(x, self.packing)
+        with unmoved(self.discriminator), parametrize.cached():
+            fake = self.logits(self.fake(x, labels), labels)
+            real = self.logits(self.real(x), labels) if self.objective.relativistic else None
         return {"loss": self.objective.generator(real, fake).mean()}
+
+    @torch.no_grad()
+    def clip_weights(self) -> None:
+        """Hold each of the discriminator's parameters to [-weight_clip, weight_clip]."""
+        torch._foreach_clamp_min_(list(self.discriminator.parameters()), -(self.weight_clip or 0.0))
+        torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.weight_clip or 0.0)
+
+
+def pack(shown: Tensor, size: int) -> Tensor:
+    """Whole packs of `size` images, beside each other along the channels (Lin et al., 2018).
+
+    Args:
+        shown: (B, C, H, W), B a multiple of the size.
+        size: m, images a pack.
+
+    Returns:
+        (B / m, m C, H, W).
+    """
+    return shown.reshape(-1, size * shown.shape[1], *shown.shape[2:]) if size > 1 else shown
+
+
+def whole_packs(x: Tensor, size: int) -> Tensor:
+    """Images (B, ...), and the first ones again until their number is a multiple of `size`."""
+    missing = -len(x) % size
+    return x[torch.arange(len(x) + missing, device=x.device) % len(x)] if missing else x

@@ -30,6 +30,7 @@ class Phase:
         begins: Images seen from which on the phase acts.
         ends: Images seen from which on it acts no more; None: to the end.
         labelled: Whether the loss is called with the labels (B,) too.
+        after: Called behind each step of the phase: where its parameters are held to a set.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Phase:
     begins: int = 0
     ends: int | None = None
     labelled: bool = False
+    after: Callable[[], None] | None = None
 
     def acts(self, iteration: int, images_seen: int) -> bool:
         """Whether it is this phase's turn in an iteration, counted from 1."""

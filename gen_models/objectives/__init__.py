@@ -11,8 +11,9 @@ from gen_models.objectives.adversarial import (
 from gen_models.objectives.aggregate import MaximumMeanDiscrepancy, TotalCorrelation
 from gen_models.objectives.elbo import Bound, Capacity, Draws, NegativeELBO, draw
 from gen_models.objectives.importance import ImportanceWeighted
+from gen_models.objectives.penalties import R1, Critic, Penalty
 from gen_models.objectives.regularisers import (
-    GradientPenalty,
+    JacobianPenalty,
     LatentNorm,
     PriorDiscrepancy,
     WeightDecay,
@@ -20,15 +21,17 @@ from gen_models.objectives.regularisers import (
 from gen_models.objectives.schedules import Cosine, Cyclic, Linear
 
 __all__ = [
+    "R1",
     "AdversarialObjective",
     "Bound",
     "Capacity",
     "Cosine",
+    "Critic",
     "Cyclic",
     "Draws",
-    "GradientPenalty",
     "Hinge",
     "ImportanceWeighted",
+    "JacobianPenalty",
     "LatentNorm",
     "LeastSquares",
     "Linear",
@@ -36,6 +39,7 @@ __all__ = [
     "Minimax",
     "NegativeELBO",
     "NonSaturating",
+    "Penalty",
     "PriorDiscrepancy",
     "Relativistic",
     "TotalCorrelation",

@@ -81,7 +81,7 @@ class WeightDecay:
 
 
 @dataclass(frozen=True)
-class GradientPenalty:
+class JacobianPenalty:
     r"""$\lambda\,|\partial D(z) / \partial z|_F^2$ at the latents (RAE-GP: Ghosh et al., 2020).
 
     The squared norm of the Jacobian J is the mean of $|J^T v|^2$ over signs v, one a pixel

@@ -11,7 +11,7 @@ from gen_models.data.ranges import Scaler
 from gen_models.distributions import FittedMixture, FlowPrior, GaussianMixture
 from gen_models.errors import UsageError
 from gen_models.models import Autoencoder
-from gen_models.objectives import GradientPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
+from gen_models.objectives import JacobianPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
 
 from .conftest import SHAPE, parts
 
@@ -37,7 +37,7 @@ def test_the_loss_is_half_the_squared_error_of_pixels_and_what_is_paid_beside_it
 
 
 def test_every_regulariser_trains_and_validates(trainer, images):
-    model = regularised(regularisers={"slope": GradientPenalty(0.1), "far": PriorDiscrepancy(5.0)})
+    model = regularised(regularisers={"slope": JacobianPenalty(0.1), "far": PriorDiscrepancy(5.0)})
     trainer().fit(model, images, images)
     assert {"validation/autoencoder/slope", "validation/autoencoder/far"} <= model.history[
         -1

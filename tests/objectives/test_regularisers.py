@@ -6,7 +6,7 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from gen_models.errors import UsageError
-from gen_models.objectives import GradientPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
+from gen_models.objectives import JacobianPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
 from gen_models.objectives.aggregate import maximum_mean_discrepancy
 from gen_models.objectives.regularisers import Encoded
 
@@ -36,13 +36,13 @@ def slopes(network, z, step=1e-5):
 
 def test_the_gradient_penalty_of_one_pixel_is_that_of_finite_differences():
     network, z = decoder(1), torch.randn(5, LATENTS).double()
-    penalty = GradientPenalty(0.5)(encoded(network, z))
+    penalty = JacobianPenalty(0.5)(encoded(network, z))
     torch.testing.assert_close(penalty.detach(), 0.5 * slopes(network, z), rtol=1e-8, atol=0)
 
 
 def test_the_gradient_penalty_of_many_pixels_is_so_on_average():
     network, z = decoder(6), torch.randn(1, LATENTS).double()
-    draws = GradientPenalty(1.0)(encoded(network, z.expand(20_000, -1))).detach()
+    draws = JacobianPenalty(1.0)(encoded(network, z.expand(20_000, -1))).detach()
     error = draws.std() / len(draws) ** 0.5
     assert abs(draws.mean() - slopes(network, z)[0]) < 4 * error
 
@@ -50,12 +50,12 @@ def test_the_gradient_penalty_of_many_pixels_is_so_on_average():
 def test_the_gradient_penalty_teaches_in_training_and_is_known_in_validation():
     network, z = decoder(1), torch.randn(5, LATENTS).double().requires_grad_()
     expected = slopes(network, z.detach())
-    penalty = GradientPenalty(1.0)(encoded(network, z))
+    penalty = JacobianPenalty(1.0)(encoded(network, z))
     gradients = torch.autograd.grad(penalty.sum(), [z, network[0].weight, network[2].weight])
     assert all(gradient.abs().max() > 0 for gradient in gradients)
     for context in (torch.no_grad, torch.inference_mode):
         with context():
-            known = GradientPenalty(1.0)(encoded(network, z * 1))
+            known = JacobianPenalty(1.0)(encoded(network, z * 1))
         torch.testing.assert_close(known.clone(), expected, rtol=1e-8, atol=0)
 
 
@@ -78,7 +78,7 @@ def test_the_discrepancy_is_from_as_many_draws_of_the_prior():
     assert cost > 0.5
 
 
-@pytest.mark.parametrize("kind", [GradientPenalty, LatentNorm, PriorDiscrepancy, WeightDecay])
+@pytest.mark.parametrize("kind", [JacobianPenalty, LatentNorm, PriorDiscrepancy, WeightDecay])
 def test_negative_weights_are_refused(kind):
     with pytest.raises(UsageError, match=r"regularisers\.weight must be 0 or more"):
         kind(-1.0)
