@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from gen_models.errors import UsageError
-from gen_models.evaluation.likelihood.bridge import Bridge, schedule
+from gen_models.evaluation.likelihood.bridge import Bridge
 from gen_models.evaluation.likelihood.hamiltonian import Point, transition
 from gen_models.evaluation.likelihood.joint import Joint
 from gen_models.evaluation.likelihood.numerics import (
@@ -27,6 +27,7 @@ from gen_models.evaluation.likelihood.numerics import (
     refuse_infinite,
     seeded,
 )
+from gen_models.evaluation.likelihood.pace import PRELIMINARY, Pace, even, sigmoid
 
 Progress = Callable[[int, int], None]
 """Called with the transitions done and their number, after each."""
@@ -39,14 +40,16 @@ TUNING_GAIN = 0.5
 
 @dataclass(frozen=True)
 class Annealing:
-    """How to anneal: the protocol of Wu et al. (2017), section 4, for any decoder.
+    """How to anneal: as Wu et al. (2017), section 4, for any decoder, but for the stops.
 
     Attributes:
         temperatures: T, densities on the way from beta > 0 to the posterior.
         chains: C, for each image; all chains of all images walk at once.
         leapfrogs: Gradients of the decoder for each transition.
-        tuning: Transitions of the preliminary run that chooses the steps.
+        tuning: Transitions of the preliminary run that chooses steps and stops.
         acceptance: What the steps are tuned for, in (0, 1); a run's own comes near it.
+        stops: Where the temperatures lie: `fitted` to the preliminary run (see `pace`), or
+            `sigmoid`, the schedule of Wu et al., the same for every model.
         batch: How many images to decode at a time; all chains of all images by default. It moves
             memory and time, and the result by no more than rounding.
 
@@ -59,12 +62,15 @@ class Annealing:
     leapfrogs: int = 10
     tuning: int = 100
     acceptance: float = 0.65
+    stops: str = "fitted"
     batch: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("temperatures", "chains", "leapfrogs", "tuning"):
             at_least(f"annealing.{name}", getattr(self, name))
         at_least("annealing.batch", 1 if self.batch is None else self.batch)
+        if self.stops not in ("fitted", "sigmoid"):
+            raise UsageError(f"annealing.stops={self.stops}: choices are fitted, sigmoid")
         if not 0 < self.acceptance < 1:
             raise UsageError(
                 f"annealing.acceptance must lie between 0 and 1, not {self.acceptance}"
@@ -79,14 +85,14 @@ class Annealed:
         latents: (C, B, D), where the chains end: draws of the posterior, weighted by the weights.
         log_weights: (C, B), nats, float64.
         acceptance: (B,), share of trajectories accepted, all chains and temperatures.
-        step: (B,), of the leapfrog at its longest, in units of z; frozen before the run.
+        pace: The steps of the leapfrog at their longest, and the stops; frozen before the run.
         upper: (B,), nats: upper bound on log p(x) in expectation; None where z is not known.
     """
 
     latents: Tensor
     log_weights: Tensor
     acceptance: Tensor
-    step: Tensor
+    pace: Pace
     upper: Tensor | None = None
 
     @property
@@ -162,7 +168,7 @@ def bidirectional(
     path = Bridge(joint, pixels, start, annealing.batch)
     run = _Run(path, annealing, generator, progress, runs=2)
     found = run.forward(run.tuned())
-    return replace(found, upper=run.backward(latents, found.step))
+    return replace(found, upper=run.backward(latents, found.pace))
 
 
 @dataclass
@@ -176,45 +182,43 @@ class _Run:
     runs: int
     done: int = 0
 
-    def tuned(self) -> Tensor:
-        """The step of each image, (B,): the median of those that a short walk has held to.
+    def tuned(self) -> Pace:
+        """Steps and stops, of a short walk whose steps are held to their acceptance.
 
-        One step for the whole path: half the gap between the bounds, against a step that keeps its
-        acceptance at every temperature. It is frozen afterwards: a step that hangs on the chain's
-        own past breaks the weights.
+        They are frozen afterwards: a step that hangs on the chain's own past breaks the weights.
         """
         point = self.started()
         log_step = torch.full((len(self.path.pixels),), FIRST_STEP).log().to(point.start)
-        walked = []
-        for beta in schedule(self.annealing.tuning)[1:]:
+        walked, betas = [], even(self.annealing.tuning, PRELIMINARY)[1:]
+        for beta in betas:
             point, accepted = self.move(point, beta, log_step.exp())
             log_step = log_step + TUNING_GAIN * (accepted - self.annealing.acceptance)
             walked.append(log_step)
-        return torch.stack(walked).median(0).values.exp()
+        return Pace.fitted(betas, torch.stack(walked))
 
-    def forward(self, step: Tensor) -> Annealed:
+    def forward(self, pace: Pace) -> Annealed:
         """From the start to the posterior."""
         point = self.started()
-        log_weights, accepted = torch.zeros_like(point.ratio), torch.zeros_like(step)
-        for last, beta in pairwise(self.betas):
+        log_weights, accepted = torch.zeros_like(point.ratio), torch.zeros_like(pace.scale)
+        for last, beta in pairwise(self.stops(pace)):
             log_weights += (beta - last) * point.ratio
-            point, share = self.move(point, beta, step)
+            point, share = self.move(point, beta, pace.step(beta))
             accepted += share
-        return Annealed(point.z, log_weights, accepted / self.annealing.temperatures, step)
+        return Annealed(point.z, log_weights, accepted / self.annealing.temperatures, pace)
 
-    def backward(self, latents: Tensor, step: Tensor) -> Tensor:
+    def backward(self, latents: Tensor, pace: Pace) -> Tensor:
         """Upper bounds (B,), by walks from latents (B, D) that are draws of the posterior."""
         point = self.path(latents.expand(self.annealing.chains, -1, -1))
         log_inverse = torch.zeros_like(point.ratio)
-        for beta, last in pairwise(reversed(self.betas)):
-            point, _ = self.move(point, beta, step)
+        for beta, last in pairwise(reversed(self.stops(pace))):
+            point, _ = self.move(point, beta, pace.step(beta))
             log_inverse -= (beta - last) * point.ratio
         return -LogMean.of(log_inverse).value
 
-    @property
-    def betas(self) -> list[float]:
+    def stops(self, pace: Pace) -> list[float]:
         """From 0 to 1."""
-        return schedule(self.annealing.temperatures)
+        count = self.annealing.temperatures
+        return sigmoid(count) if self.annealing.stops == "sigmoid" else pace.stops(count)
 
     def started(self) -> Point:
         """Chains at draws of the start."""

@@ -1,32 +1,15 @@
-r"""The way from a density that is easy to sample to the posterior, and the stops on it."""
+r"""The way from a density that is easy to sample to the posterior."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from gen_models.evaluation.likelihood.hamiltonian import Point
 from gen_models.evaluation.likelihood.joint import Joint
 from gen_models.evaluation.likelihood.numerics import value_and_slope
-
-SIGMOID_RADIUS = 4.0
-
-
-def schedule(temperatures: int) -> list[float]:
-    """Inverse temperatures from 0 to 1, T + 1 of them, close together at both ends.
-
-    The sigmoid on [-4, 4], moved and scaled (Grosse et al., 2015; Wu et al., 2017).
-
-    Example:
-        >>> [round(beta, 3) for beta in schedule(4)]
-        [0.0, 0.105, 0.5, 0.895, 1.0]
-    """
-    places = torch.linspace(-1, 1, temperatures + 1, dtype=torch.float64)
-    curve = torch.sigmoid(SIGMOID_RADIUS * places)
-    return ((curve - curve[0]) / (curve[-1] - curve[0])).tolist()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from gen_models.evaluation.observation import encoder_of, joint_of, source_of
 from gen_models.evaluation.precision import full_precision
 from gen_models.records import Value
 
+STOPS = {"fitted": "even in the log of the precision, tuned too", "sigmoid": "sigmoid"}
+
 
 @dataclass(frozen=True)
 class AnnealedLikelihood(LikelihoodMeasurement):
@@ -58,8 +60,8 @@ class AnnealedLikelihood(LikelihoodMeasurement):
             start = source_of(self.observation, evidence)
         how = (
             f"annealed importance sampling from {start}, {a.temperatures} temperatures "
-            f"(sigmoid), {a.chains} chains, Hamiltonian transitions of {a.leapfrogs} leapfrog "
-            f"steps, steps tuned in a preliminary run of {a.tuning} and then frozen"
+            f"({STOPS[a.stops]}), {a.chains} chains, Hamiltonian transitions of {a.leapfrogs} "
+            f"leapfrog steps, tuned in a preliminary run of {a.tuning} and then frozen"
         )
         short = f"ais{a.temperatures}" + ("" if self.start == "prior" else "_encoder")
         bound = self.blank(

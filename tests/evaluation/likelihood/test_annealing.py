@@ -16,7 +16,7 @@ from gen_models.evaluation.likelihood import (
     importance_weighted,
     quadrature,
 )
-from gen_models.evaluation.likelihood.bridge import schedule
+from gen_models.evaluation.likelihood.pace import Pace, even, sigmoid
 from tests.evaluation.likelihood.models import (
     curved,
     diagonal,
@@ -28,13 +28,52 @@ from tests.evaluation.likelihood.models import (
 
 
 def test_schedule_is_a_sigmoid():
-    betas = schedule(1000)
+    betas = sigmoid(1000)
     assert (betas[0], betas[500], betas[-1], len(betas)) == (0, pytest.approx(0.5), 1, 1001)
     steps = torch.tensor(betas).double().diff()
     assert (steps > 0).all()
     # Slope of the sigmoid: p (1 - p) at the end over 1/4 in the middle.
     end = torch.sigmoid(torch.tensor(4.0)).item()
     assert (steps[0] / steps[500]).item() == pytest.approx(4 * end * (1 - end), rel=0.02)
+
+
+def test_stops_are_even_in_the_precision():
+    betas = torch.tensor(even(50, 300.0)).double()
+    assert (betas[0], betas[-1], len(betas)) == (0, 1, 51)
+    grown = torch.log1p(300 * betas)
+    torch.testing.assert_close(grown, torch.linspace(0, 1, 51).double() * grown[-1])
+    assert even(4, 0.0) == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_pace_is_read_off_a_walk():
+    """Images that sharpen each in its way, but for steps that have not settled, and noise."""
+    betas = even(200, 1000.0)[1:]
+    kappa, scale = (
+        torch.tensor([0.0, 10.0, 1000.0]).double(),
+        torch.tensor([2.0, 0.5, 1.0]).double(),
+    )
+    steps = scale / (1 + kappa * torch.tensor(betas).double()[:, None]).sqrt()
+    steps[:20] = 7.0
+    noise = 0.1 * torch.randn(steps.shape, generator=seeded()).double()
+    pace = Pace.fitted(betas, steps.log() + noise)
+    torch.testing.assert_close(pace.scale, scale, rtol=0.1, atol=0)
+    torch.testing.assert_close(pace.sharpening, kappa, rtol=0.4, atol=0.2)
+    for beta in (0.01, 1.0):
+        right = scale / (1 + kappa * beta).sqrt()
+        torch.testing.assert_close(pace.step(beta), right, rtol=0.1, atol=0)
+    assert pace.stops(7) == even(7, pace.sharpening[1].item())
+
+
+def test_acceptance_holds_to_the_end_of_a_sharp_posterior():
+    """With one step for the whole walk nothing moved beyond beta = 0.4, and gaps were 8 times."""
+    model = linear(variance=1e-4)
+    x, z = model.joint.simulate(8, seeded(100))
+    found = bidirectional(model.joint, x, z, Annealing(60, chains=8, tuning=60), seeded())
+    assert (found.acceptance - 0.65).abs().max() < 0.2
+    gap = found.upper - found.lower
+    plain = Annealing(60, chains=8, tuning=60, stops="sigmoid")
+    wide = bidirectional(model.joint, x, z, plain, seeded())
+    assert gap.mean() < 0.5 * (wide.upper - wide.lower).mean()
 
 
 def test_both_bounds_hold_and_close():
@@ -151,8 +190,9 @@ def test_each_image_has_its_own_step():
         return Independent(normal, 1, validate_args=False)
 
     found = annealed(Joint(model.prior, observe), torch.zeros(3, 3), Annealing(50), seeded())
-    assert found.step.shape == (3,)
-    assert found.step[0] > 3 * found.step[1:].max()
+    step = found.pace.step(1.0)
+    assert step.shape == (3,)
+    assert step[0] > 3 * step[1:].max()
     assert (found.acceptance - 0.65).abs().max() < 0.2
 
 
