@@ -27,7 +27,7 @@ from gen_models.evaluation.likelihood.numerics import (
     refuse_infinite,
     seeded,
 )
-from gen_models.evaluation.likelihood.pace import PRELIMINARY, Pace, even, sigmoid
+from gen_models.evaluation.likelihood.pace import Pace, geometric, sigmoid
 
 Progress = Callable[[int, int], None]
 """Called with the transitions done and their number, after each."""
@@ -189,12 +189,13 @@ class _Run:
         """
         point = self.started()
         log_step = torch.full((len(self.path.pixels),), FIRST_STEP).log().to(point.start)
-        walked, betas = [], even(self.annealing.tuning, PRELIMINARY)[1:]
-        for beta in betas:
+        betas, walked, ratios = geometric(self.annealing.tuning), [], [point.ratio]
+        for beta in betas[1:]:
             point, accepted = self.move(point, beta, log_step.exp())
             log_step = log_step + TUNING_GAIN * (accepted - self.annealing.acceptance)
             walked.append(log_step)
-        return Pace.fitted(betas, torch.stack(walked))
+            ratios.append(point.ratio)
+        return Pace.fitted(betas, torch.stack(walked), torch.stack(ratios))
 
     def forward(self, pace: Pace) -> Annealed:
         """From the start to the posterior."""

@@ -16,7 +16,7 @@ from gen_models.evaluation.likelihood import (
     importance_weighted,
     quadrature,
 )
-from gen_models.evaluation.likelihood.pace import Pace, even, sigmoid
+from gen_models.evaluation.likelihood.pace import Pace, geometric, sigmoid
 from tests.evaluation.likelihood.models import (
     curved,
     diagonal,
@@ -37,31 +37,36 @@ def test_schedule_is_a_sigmoid():
     assert (steps[0] / steps[500]).item() == pytest.approx(4 * end * (1 - end), rel=0.02)
 
 
-def test_stops_are_even_in_the_precision():
-    betas = torch.tensor(even(50, 300.0)).double()
-    assert (betas[0], betas[-1], len(betas)) == (0, 1, 51)
-    grown = torch.log1p(300 * betas)
-    torch.testing.assert_close(grown, torch.linspace(0, 1, 51).double() * grown[-1])
-    assert even(4, 0.0) == [0, 0.25, 0.5, 0.75, 1]
-
-
 def test_pace_is_read_off_a_walk():
     """Images that sharpen each in its way, but for steps that have not settled, and noise."""
-    betas = even(200, 1000.0)[1:]
-    kappa, scale = (
-        torch.tensor([0.0, 10.0, 1000.0]).double(),
-        torch.tensor([2.0, 0.5, 1.0]).double(),
-    )
-    steps = scale / (1 + kappa * torch.tensor(betas).double()[:, None]).sqrt()
+    betas = geometric(200)
+    at = torch.tensor(betas).double()[1:, None]
+    kappa, scale = torch.tensor([[0.0, 10.0, 1000.0], [2.0, 0.5, 1.0]]).double()
+    steps = scale / (1 + kappa * at).sqrt()
     steps[:20] = 7.0
     noise = 0.1 * torch.randn(steps.shape, generator=seeded()).double()
-    pace = Pace.fitted(betas, steps.log() + noise)
+    flat = torch.zeros(201, 2, 3).double()
+    pace = Pace.fitted(betas, steps.log() + noise, flat)
     torch.testing.assert_close(pace.scale, scale, rtol=0.1, atol=0)
     torch.testing.assert_close(pace.sharpening, kappa, rtol=0.4, atol=0.2)
     for beta in (0.01, 1.0):
         right = scale / (1 + kappa * beta).sqrt()
         torch.testing.assert_close(pace.step(beta), right, rtol=0.1, atol=0)
-    assert pace.stops(7) == even(7, pace.sharpening[1].item())
+    assert pace.stops(4) == [0, 0.25, 0.5, 0.75, 1]  # where nothing varies
+
+
+def test_stops_are_equally_hard():
+    r"""Deviations of log r that fall as 1 / (1 + 300 beta): even in the log of that."""
+    betas = geometric(400)
+    at = torch.tensor(betas).double()[:, None, None]
+    ends = torch.tensor([-1.0, 1.0]).double()[:, None]  # two chains one deviation from their mean
+    ratios = ends * torch.tensor([1.0, 5.0]).double() / (1 + 300 * at)  # of two images
+    pace = Pace.fitted(betas, torch.zeros(400, 2).double(), ratios)
+    stops = torch.tensor(pace.stops(50)).double()
+    assert (stops[0], stops[-1], len(stops)) == (0, 1, 51)
+    grown = torch.log1p(300 * stops)
+    wanted = torch.linspace(0, 1, 51).double() * grown[-1]
+    torch.testing.assert_close(grown, wanted, rtol=0, atol=0.01)
 
 
 def test_acceptance_holds_to_the_end_of_a_sharp_posterior():
