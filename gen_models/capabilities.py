@@ -35,6 +35,15 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class SamplesClasses(Protocol):
+    """Draws images of the classes that it is asked for."""
+
+    def sample_classes(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw an image of each label (B,) of the data's classes: pixels (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Decodes(Protocol):
     """Maps latents to images, differentiably, and can draw latents from its prior."""
 

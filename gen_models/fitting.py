@@ -21,6 +21,7 @@ from gen_models.models import GenerativeModule
 from gen_models.recipes import build
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.collapse import PosteriorCollapse
+from gen_models.training.watch import Watch
 
 Score = Callable[[GenerativeModule], float]
 Draw = Callable[[GenerativeModule, Path], None]
@@ -48,6 +49,7 @@ def make_trainer(
         Selection(f"validation/{name}", score),
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
+        Watch(),
         save(filename="best", monitor=f"validation/{name}"),
         save(filename="last"),
         *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),

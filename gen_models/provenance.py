@@ -15,7 +15,7 @@ import torch
 
 from gen_models.data import ImageDataModule
 from gen_models.models import GenerativeModule
-from gen_models.records import Budget, Curve, Picture, Record, Value
+from gen_models.records import Budget, Curve, Event, Picture, Record, Value
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
@@ -55,6 +55,7 @@ def make_record(
         values=tuple(values),
         curves=tuple(curves(model.history)),
         pictures=tuple(pictures),
+        events=tuple(Event(**event) for event in model.events),
         sampling=sampling(model),
     )
 

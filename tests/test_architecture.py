@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "data.ranges",
         "distributions",
         "information",
+        "objectives.penalties",
         "records",
     }
     | LEAVES,

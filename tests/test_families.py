@@ -16,7 +16,15 @@ from .models.conftest import quiet_trainer
 from .test_configs import choices, composed, model
 
 SMALL = {"generator": "model.generator.width=4", "trunk": "model.trunk.width=4"}
-ADVERSARIAL = {"hinge", "least_squares", "minimax", "non_saturating", "relativistic"}
+ADVERSARIAL = {
+    "boundary_equilibrium",
+    "hinge",
+    "least_squares",
+    "minimax",
+    "non_saturating",
+    "relativistic",
+    "wasserstein",
+}
 PARTS = [
     f"vae model/{group}={name}"
     for group in ("posterior", "prior", "likelihood", "objective")

@@ -209,9 +209,12 @@ def test_training_options_need_not_be_the_same_to_evaluate(finished, tmp_path):
 @pytest.mark.parametrize("log_every", [1, 50])
 def test_a_diverged_run_has_a_record_that_says_so(log_every, tmp_path):
     overrides = ["model.optimizer.lr=1e30", f"trainer.log_every_n_steps={log_every}"]
-    run(config(*overrides), tmp_path / "run", "vae", "")
+    with pytest.warns(UserWarning, match="divergence at"):
+        run(config(*overrides), tmp_path / "run", "vae", "")
     assert record(tmp_path / "run").status == "diverged"
     assert "finite" in record(tmp_path / "run").reason
+    assert [event.kind for event in record(tmp_path / "run").events] == ["divergence"]
+    assert "train/vae/loss" in {curve.name for curve in record(tmp_path / "run").curves}
     assert (tmp_path / "run/report.html").exists()
 
 

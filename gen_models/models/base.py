@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, final
@@ -33,6 +34,7 @@ class GenerativeModule(pl.LightningModule):
         history: Means of the logged values, one mapping an interval, with their "images".
         training_seconds: Wall-clock time of training, over all legs of a resumed run.
         diverged: What went wrong, once a loss or a weight is not finite.
+        events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
         settled: Arguments that had their say when training began, and may be others where a
             checkpoint is gone on with or evaluated.
@@ -49,6 +51,7 @@ class GenerativeModule(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self.training_seconds = 0.0
         self.diverged: str | None = None
+        self.events: list[dict[str, Any]] = []
         self._started: float | None = None
         self._noise: dict[str, Any] | None = None
         self._sums: dict[str, tuple[Tensor, int]] = {}
@@ -168,9 +171,20 @@ class GenerativeModule(pl.LightningModule):
         self.write(means)
         bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
         if bad and self.diverged is None:
-            self.diverged = f"{bad[0]} was not finite at {self.images_seen} images"
-            self.trainer.should_stop = True
+            self.diverge(f"{bad[0]} was not finite")
         return means
+
+    def diverge(self, reason: str) -> None:
+        """Say why the model is beyond repair, and end training."""
+        self.diverged = f"{reason} at {self.images_seen} images"
+        self.tell("divergence", f"{reason}; lower model.optimizer.lr, or add model/penalties=r1")
+        self.trainer.should_stop = True
+
+    def tell(self, kind: str, text: str) -> None:
+        """Warn of a kind of trouble, with a remedy, and keep when it was: once for each kind."""
+        if all(event["kind"] != kind for event in self.events):
+            self.events.append({"images": self.images_seen, "kind": kind, "text": text})
+            warnings.warn(f"{kind} at {self.images_seen} images: {text}", stacklevel=3)
 
     def write(self, values: dict[str, float]) -> None:
         """Add named values at this many images to the history and to the loggers."""
@@ -198,6 +212,7 @@ class GenerativeModule(pl.LightningModule):
         checkpoint["images_seen"] = self.images_seen
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)
+        checkpoint["events"] = copy.deepcopy(self.events)
         checkpoint["training_seconds"] = self._seconds()
         # During validation, training's own state is the one put aside.
         checkpoint["noise"] = random_state() if self._noise is None else self._noise
@@ -229,4 +244,5 @@ class GenerativeModule(pl.LightningModule):
         self.images_seen = checkpoint["images_seen"]
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]
+        self.events = checkpoint.get("events", [])  # older checkpoints have none
         self.training_seconds = checkpoint["training_seconds"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -12,9 +10,9 @@ from torch.nn.functional import one_hot
 from gen_models.capabilities import BoundsLikelihood, ElboTerms, Observes, Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
-from gen_models.distributions.labelled import LabelledPrior
 from gen_models.errors import UsageError
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
+from gen_models.models.labelled import ClassConditional, with_classes
+from gen_models.models.latent import NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw, summary
@@ -22,7 +20,7 @@ from gen_models.objectives.schedules import Schedule
 from gen_models.recipes import build
 
 
-class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observes):
+class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes):
     r"""Maximises $E_q \log p(x|z,y) - KL(q(z|x,y) \,\|\, p(z))$ over images with labels y.
 
     Sohn et al. (2015), equation 4, with p(z|y) = p(z). The generator's latents are z and one-hot
@@ -38,7 +36,8 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
     Args:
         shape: (C, H, W) of the images.
         latent_dim: D; the generator sees D plus the number of classes.
-        generator: Factory of the generator, called with `latent_dim` and `shape`.
+        generator: Factory of the generator, called with `latent_dim`, `shape` and, where it has
+            such an argument, `num_classes`.
         trunk: Factory of the encoder's trunk, called with `shape` and `features`.
         optimizer: Makes the optimiser of all parameters.
         num_classes: How many classes the data have.
@@ -79,14 +78,13 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         arguments = locals()
         if num_classes is None:
             raise UsageError("a conditional VAE needs labels, and the data have none: model=vae")
-        over_latents = build(prior, "model.prior")
         super().__init__(
             shape=shape,
-            latent_dim=latent_dim + num_classes,
-            generator=generator,
-            prior=partial(LabelledPrior, classes=num_classes, latents=over_latents),
             scaler=scaler,
             ema_half_life=ema_half_life,
+            **with_classes(
+                classes=num_classes, latent_dim=latent_dim, generator=generator, prior=prior
+            ),
         )
         self.remember(arguments)
         self.num_classes = num_classes
@@ -109,14 +107,6 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         """One player that moves everything, shown images with labels."""
         moved = [p for p in self.parameters() if p.requires_grad]
         return [Phase("vae", self.loss, moved, self.optimizer, clip=self.clip, labelled=True)]
-
-    def on_train_start(self) -> None:
-        """Learn the classes' shares, where a data module tells all training labels."""
-        super().on_train_start()
-        data = getattr(self.trainer, "datamodule", None)
-        labels = getattr(getattr(data, "train", None), "labels", None)
-        if labels is not None:
-            self.prior.count(labels.to(self.device))
 
     def posterior(self, x: Tensor, classes: Tensor) -> Distribution:
         """q(z | x, y) of scaled images (B, C, H, W) and one-hot y (B, classes)."""
@@ -148,35 +138,9 @@ class ConditionalVAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Observ
         """Refuse images outside the likelihood's support."""
         self.likelihood.check(self.scaler.inverse(x))
 
-    def seen(self, z: Tensor) -> Tensor:
-        """What the generator sees of latents (..., D + classes): z's bottom level, and y."""
-        bottom = self.decoded - self.num_classes
-        return torch.cat([z[..., :bottom], z[..., -self.num_classes :]], dim=-1)
-
     def pixels(self, activation: Tensor) -> Tensor:
         """E[x | z, y], pixels (B, C, H, W), by the likelihood."""
         return self.likelihood.mean(activation)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        count: int,
-        generator: torch.Generator | None = None,
-        labels: Tensor | None = None,
-    ) -> Tensor:
-        """Draw images; see `LatentVariableModel`.
-
-        Args:
-            count: How many.
-            generator: Where the randomness comes from; torch's global state by default.
-            labels: (count,), the class of each; by default drawn with the training shares.
-        """
-        latents = self.sample_prior(count, generator)
-        if labels is not None:
-            classes = one_hot(labels.to(latents.device), self.num_classes).to(latents)
-            latents = torch.cat([latents[:, : -self.num_classes], classes], dim=1)
-        with evaluating(self):
-            return torch.cat([self.decode(z) for z in latents.split(500)])
 
     def _terms(self, pixels: Tensor) -> tuple[ElboTerms, Tensor]:
         """Terms given each class, (classes, B) each, and log p(y) + ELBO_y, (classes, B)."""

@@ -162,23 +162,25 @@ class GAN(LatentVariableModel):
 
         Returns:
             "loss"; each penalty, unweighted; the mean logits; "told_apart", the share of pairs in
-            which the real logit is the higher one: 1 where the discriminator is never wrong.
+            which the real logit is the higher one: 1 where the discriminator is never wrong; what
+            the objective measures.
         """
         x = whole_packs(x, self.packing)
         with torch.no_grad():
             shown = self.real(x), self.fake(x, labels)
         with parametrize.cached():
-            real, fake = (self.logits(each, labels) for each in shown)
+            # First, so that the cached weights are theirs: in float32, and differentiable.
             costs = {
                 name: cost(lambda part: self.logits(part, labels), *shown).mean()
                 for name, cost in self.penalties.items()
             }
+            real, fake = (self.logits(each, labels) for each in shown)
         loss = self.objective.discriminator(real, fake).mean()
         for name, cost in costs.items():
             loss = loss + at(self.penalties[name].weight, self.images_seen) * cost
         apart = (real > fake).float().mean()
         means = {"real_logit": real.mean(), "fake_logit": fake.mean(), "told_apart": apart}
-        return {"loss": loss, **costs, **means}
+        return {"loss": loss, **costs, **means, **self.objective.measures(real, fake)}
 
     def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """The generator's loss on as many fresh samples as there are images in x, "loss".

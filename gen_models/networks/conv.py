@@ -1,7 +1,9 @@
 """Strided convolutions in the manner of DCGAN (Radford et al., 2016), for any image size.
 
 Width doubles with each halving of the size. With `stages=2, width=64, hidden=[1024]` the pair is
-the net of InfoGAN's size that Lucic et al. (2018) gave to every model they compared.
+the net of InfoGAN's size that Lucic et al. (2018) gave to every model they compared; with
+`refine=True, width=64` it is SN-DCGAN's (Miyato et al., 2018, table 3), but for leaky ReLUs of
+slope 0.2 in the place of 0.1.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from gen_models.networks.layers import (
     PadToEven,
     Shape,
     at_least_one,
+    bound_slope,
     dense,
-    normalisation,
     pyramid,
 )
+from gen_models.networks.norms import CLASS_BATCH, Layers, classes_apart, normalisation
 
 
 class ConvGenerator(nn.Module):
@@ -31,7 +34,10 @@ class ConvGenerator(nn.Module):
         width: Channels before the last layer; doubled at each coarser stage.
         stages: How often the size doubles; None: from a grid of at most 4 pixels a side.
         hidden: Widths of dense layers before the grid.
-        norm: "batch", "group" or None.
+        norm: "batch", "group", None; or "class_batch": the last of the latents are then the one-hot
+            class, which these layers see, and the dense ones do not (Miyato & Koyama, 2018).
+        num_classes: K, for `class_batch` alone.
+        refine: Whether a 3 x 3 convolution makes the image, behind the last doubling.
     """
 
     def __init__(
@@ -42,29 +48,35 @@ class ConvGenerator(nn.Module):
         stages: int | None = None,
         hidden: Sequence[int] = (),
         norm: str | None = "batch",
+        num_classes: int | None = None,
+        refine: bool = False,
     ) -> None:
         super().__init__()
         at_least_one("width", width)
         *targets, (height, base) = pyramid(shape, stages)
-        channels = [width * 2**i for i in reversed(range(max(1, len(targets))))]
-        self.dense = dense([latent_dim, *hidden], nn.ReLU)
+        refine = refine or not targets
+        self.classes = num_classes or 0 if norm == CLASS_BATCH else 0
+        sizes = [latent_dim - self.classes, *hidden]
+        channels = [width * 2**i for i in reversed(range(len(targets) + refine))]
+        self.dense = dense(sizes, nn.ReLU)
         self.grid = (channels[0], height, base)
-        start = nn.Linear([latent_dim, *hidden][-1], channels[0] * height * base)
-        layers: list[nn.Module] = [start, nn.Unflatten(1, self.grid)]
-        layers += [normalisation(norm, channels[0]), nn.ReLU()]
-        outputs = [*channels[1:], shape[0]]
+        layers: list[nn.Module] = [
+            nn.Linear(sizes[-1], channels[0] * height * base),
+            nn.Unflatten(1, self.grid),
+        ]
+        outputs = channels[1:] if refine else [*channels[1:], shape[0]]
         for inputs, output, size in zip(channels, outputs, reversed(targets), strict=False):
+            layers += [normalisation(norm, inputs, num_classes), nn.ReLU()]
             layers += [nn.ConvTranspose2d(inputs, output, 4, stride=2, padding=1), Crop(size)]
-            layers += [normalisation(norm, output), nn.ReLU()]
-        if targets:
-            del layers[-2:]  # the image itself is neither normalised nor rectified
-        else:
-            layers.append(nn.Conv2d(channels[0], shape[0], 3, padding=1))
-        self.layers = nn.Sequential(*layers)
+        if refine:
+            layers += [normalisation(norm, channels[-1], num_classes), nn.ReLU()]
+            layers.append(nn.Conv2d(channels[-1], shape[0], 3, padding=1))
+        self.layers = Layers(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) to (B, C, H, W)."""
-        return self.layers(self.dense(z))
+        z, classes = classes_apart(z, self.classes)
+        return self.layers(self.dense(z), classes)
 
 
 class ConvTrunk(nn.Module):
@@ -79,6 +91,9 @@ class ConvTrunk(nn.Module):
         stages: How often the size halves; None: down to a grid of at most 4 pixels a side.
         hidden: Widths of dense layers after the grid.
         norm: "batch", "group" or None; never on the first layer.
+        refine: Whether a 3 x 3 convolution widens the channels before each halving, and once more
+            behind the last one.
+        spectral: Whether every layer's weight is divided by its largest singular value.
     """
 
     def __init__(
@@ -89,18 +104,31 @@ class ConvTrunk(nn.Module):
         stages: int | None = None,
         hidden: Sequence[int] = (),
         norm: str | None = None,
+        refine: bool = False,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         *halved, (height, base) = pyramid(shape, stages)
         at_least_one("width", width)
-        channels = [shape[0], *(width * 2**i for i in range(len(halved)))]
+        channels = [shape[0], *(width * 2**i for i in range(len(halved) + refine))]
         layers: list[nn.Module] = []
+
+        def convolve(inputs: int, outputs: int, size: int, stride: int) -> None:
+            kind = norm if layers else None
+            layers.extend([PadToEven()] if stride > 1 else [])
+            layers.append(nn.Conv2d(inputs, outputs, size, stride=stride, padding=1))
+            layers.extend([normalisation(kind, outputs), nn.LeakyReLU(0.2)])
+
         for index, (inputs, outputs) in enumerate(pairwise(channels)):
-            layers += [PadToEven(), nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
-            layers += [normalisation(norm if index else None, outputs), nn.LeakyReLU(0.2)]
+            if refine:
+                convolve(inputs, outputs, 3, 1)
+            if index < len(halved):
+                convolve(outputs if refine else inputs, outputs, 4, 2)
         sizes = [channels[-1] * height * base, *hidden, features]
         layers += [nn.Flatten(), dense(sizes, lambda: nn.LeakyReLU(0.2), last=False)]
         self.layers = nn.Sequential(*layers)
+        if spectral:
+            bound_slope(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

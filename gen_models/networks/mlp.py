@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from gen_models.networks.layers import Shape, dense, gated_dense
+from gen_models.networks.layers import Shape, bound_slope, dense, gated_dense
 
 
 class MLPGenerator(nn.Module):
@@ -46,6 +46,7 @@ class MLPTrunk(nn.Module):
         features: F.
         hidden: Widths of the hidden layers, from the image to the features; none: a linear map.
         gated: Whether hidden layers are gated.
+        spectral: Whether every layer's weight is divided by its largest singular value.
     """
 
     def __init__(
@@ -54,11 +55,14 @@ class MLPTrunk(nn.Module):
         features: int,
         hidden: Sequence[int] = (512, 256),
         gated: bool = False,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         sizes = [math.prod(shape), *hidden, features]
         leaky = partial(nn.LeakyReLU, 0.2)
         self.layers = gated_dense(sizes) if gated else dense(sizes, leaky, last=False)
+        if spectral:
+            bound_slope(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

@@ -2,16 +2,19 @@
 
 from gen_models.objectives.adversarial import (
     AdversarialObjective,
+    BoundaryEquilibrium,
     Hinge,
     LeastSquares,
     Minimax,
     NonSaturating,
     Relativistic,
+    Wasserstein,
 )
 from gen_models.objectives.aggregate import MaximumMeanDiscrepancy, TotalCorrelation
+from gen_models.objectives.conditioning import AuxiliaryClassifier, Conditioning, Projection
 from gen_models.objectives.elbo import Bound, Capacity, Draws, NegativeELBO, draw
 from gen_models.objectives.importance import ImportanceWeighted
-from gen_models.objectives.penalties import R1, Critic, Penalty
+from gen_models.objectives.penalties import DRAGAN, R1, R2, Critic, GradientPenalty, Penalty
 from gen_models.objectives.regularisers import (
     JacobianPenalty,
     LatentNorm,
@@ -21,14 +24,20 @@ from gen_models.objectives.regularisers import (
 from gen_models.objectives.schedules import Cosine, Cyclic, Linear
 
 __all__ = [
+    "DRAGAN",
     "R1",
+    "R2",
     "AdversarialObjective",
+    "AuxiliaryClassifier",
     "Bound",
+    "BoundaryEquilibrium",
     "Capacity",
+    "Conditioning",
     "Cosine",
     "Critic",
     "Cyclic",
     "Draws",
+    "GradientPenalty",
     "Hinge",
     "ImportanceWeighted",
     "JacobianPenalty",
@@ -41,8 +50,10 @@ __all__ = [
     "NonSaturating",
     "Penalty",
     "PriorDiscrepancy",
+    "Projection",
     "Relativistic",
     "TotalCorrelation",
+    "Wasserstein",
     "WeightDecay",
     "draw",
 ]

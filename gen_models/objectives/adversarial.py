@@ -7,25 +7,33 @@ logits too where `relativistic` says so; it costs a pass, so that it is not done
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from gen_models.errors import UsageError
 
-class AdversarialObjective(Protocol):
-    """What a GAN asks of its objective."""
 
-    relativistic: ClassVar[bool]
+class AdversarialObjective(ABC):
+    """What a GAN asks of its objective: the losses of the two sides, larger logits meaning real."""
 
+    relativistic: ClassVar[bool] = False
+
+    @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """The discriminator's loss of each pair, (B,)."""
-        ...
 
+    @abstractmethod
     def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
         """The generator's loss of each sample, (B,); `real` is None unless relativistic."""
-        ...
+
+    def measures(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """What else is logged of the logits of a discriminator's turn: scalars by name."""
+        return {}
 
 
 def _classify(real: Tensor, fake: Tensor) -> Tensor:
@@ -34,14 +42,12 @@ def _classify(real: Tensor, fake: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NonSaturating:
+class NonSaturating(AdversarialObjective):
     r"""D: $-\log\sigma(D(x)) - \log(1-\sigma(D(G(z))))$; G: $-\log\sigma(D(G(z)))$.
 
     Goodfellow et al. (2014), section 3. At the optimal discriminator its loss is $2\log 2 -
     2\,JSD(p, q)$.
     """
-
-    relativistic: ClassVar[bool] = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B,), nats."""
@@ -53,14 +59,12 @@ class NonSaturating:
 
 
 @dataclass(frozen=True)
-class Minimax:
+class Minimax(AdversarialObjective):
     r"""The zero-sum game: G minimises $\log(1-\sigma(D(G(z))))$.
 
     Goodfellow et al. (2014), equation 1. Its gradient vanishes where the discriminator is sure of
     itself.
     """
-
-    relativistic: ClassVar[bool] = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B,), nats."""
@@ -72,13 +76,11 @@ class Minimax:
 
 
 @dataclass(frozen=True)
-class LeastSquares:
+class LeastSquares(AdversarialObjective):
     r"""D: $\tfrac12(D(x)-1)^2 + \tfrac12 D(G(z))^2$; G: $\tfrac12(D(G(z))-1)^2$.
 
     Mao et al. (2017), equation 9, on linear outputs. The optimal loss is 1/4 where p = q.
     """
-
-    relativistic: ClassVar[bool] = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B,), squared logits."""
@@ -90,14 +92,12 @@ class LeastSquares:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(AdversarialObjective):
     r"""D: $\max(0, 1-D(x)) + \max(0, 1+D(G(z)))$; G: $-D(G(z))$.
 
     Lim & Ye (2017); Miyato et al. (2018), equations 16 and 17. At the optimal discriminator its
     loss is $2(1 - TV(p, q))$.
     """
-
-    relativistic: ClassVar[bool] = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B,), logits."""
@@ -109,7 +109,7 @@ class Hinge:
 
 
 @dataclass(frozen=True)
-class Relativistic:
+class Relativistic(AdversarialObjective):
     r"""D: $-\log\sigma(D(x)-D(G(z)))$; G: the same with the roles swapped.
 
     Jolicoeur-Martineau (2019). Both losses are log 2 where the discriminator cannot tell. It is not
@@ -126,3 +126,74 @@ class Relativistic:
         """(B,), nats."""
         assert real is not None
         return softplus(real - fake)
+
+
+@dataclass(frozen=True)
+class Wasserstein(AdversarialObjective):
+    r"""D: $D(G(z)) - D(x)$; G: $-D(G(z))$, for a discriminator that is held to be Lipschitz.
+
+    Arjovsky et al. (2017), equation 2. Where its slope is at most K, minus the discriminator's loss
+    is at most K times the Wasserstein-1 distance of real and generated inputs. Nothing else bounds
+    it: it wants a weight clip (`model=wgan`) or a gradient penalty (`model=wgan_gp`).
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """(B,), logits."""
+        return fake - real
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        """(B,), logits."""
+        return -fake
+
+
+class BoundaryEquilibrium(nn.Module, AdversarialObjective):
+    r"""D: $L(x) - k\,L(G(z))$; G: $L(G(z))$, L >= 0 the error of an autoencoding discriminator.
+
+    BEGAN (Berthelot et al., 2017, section 3.4). A logit here is -L, as
+    `gen_models.networks.AutoencodingTrunk` gives it: larger means real, as everywhere. Each of the
+    discriminator's turns in training mode moves k to $k + \lambda\,(\gamma L(x) - L(G(z)))$ within
+    [0, 1], which holds the ratio of the two errors at gamma; k is a buffer, kept in checkpoints.
+
+    Args:
+        ratio: gamma, error of generated inputs over that of real ones, in (0, 1]: less is sharper
+            and less varied.
+        rate: lambda, how fast k moves, >= 0.
+
+    Raises:
+        UsageError: If one is outside its range.
+    """
+
+    k: Tensor
+
+    def __init__(self, ratio: float = 0.75, rate: float = 1e-3) -> None:
+        super().__init__()
+        if not 0 < ratio <= 1:
+            raise UsageError(f"model.objective.ratio must be in (0, 1], not {ratio}")
+        if not rate >= 0:
+            raise UsageError(f"model.objective.rate must be 0 or more, not {rate}")
+        self.ratio, self.rate = ratio, rate
+        self.register_buffer("k", torch.zeros(()))
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """(B,), errors; behind it k moves, in training mode."""
+        loss = self.k * fake - real
+        if self.training:
+            # A new tensor: the loss just made still needs the old one.
+            self.k = (self.k + self.rate * self._balance(real, fake)).clamp(0, 1)
+        return loss
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        """(B,), errors."""
+        return -fake
+
+    def measures(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        r"""The next k, and "convergence", $L(x) + |\gamma L(x) - L(G(z))|$ of mean errors."""
+        return {"k": self.k, "convergence": self._balance(real, fake).abs() - real.mean().detach()}
+
+    def _balance(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (fake.mean() - self.ratio * real.mean()).detach()
+
+    def recipe(self) -> dict[str, Any]:
+        """Plain values that make it again, k at its start."""
+        target = "gen_models.objectives.BoundaryEquilibrium"
+        return {"_target_": target, "ratio": self.ratio, "rate": self.rate}

@@ -5,6 +5,7 @@ from gen_models.records.record import (
     SCHEMA,
     Budget,
     Curve,
+    Event,
     Picture,
     Record,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Anchor",
     "Budget",
     "Curve",
+    "Event",
     "Picture",
     "Record",
     "Value",

@@ -13,11 +13,11 @@ from gen_models.records.files import write_whole
 from gen_models.records.schema import parse
 from gen_models.records.value import Value
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the record's form; a field more, less or renamed is another version."""
 
-READABLE = (1, 2)
-"""Versions that can be read: what 2 has more than 1 may be left out."""
+READABLE = (1, 2, 3)
+"""Versions that can be read: what each has more than the one before may be left out."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,15 @@ class Picture:
         path = PurePosixPath(self.file)
         if not self.file or path.is_absolute() or ".." in path.parts:
             raise UsageError(f"file {self.file!r} must be a path inside the run folder")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was warned of in training, and how many real images had been shown by then."""
+
+    images: int
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class Record:
     values: tuple[Value, ...] = ()
     curves: tuple[Curve, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    events: tuple[Event, ...] = ()
     reason: str | None = None
     commit: str | None = None
     sampling: str = ""
@@ -143,7 +153,7 @@ class Record:
         if version not in READABLE or isinstance(version, bool):
             raise UsageError(
                 f"{where}: schema {version!r} is unknown, this version of gen_models reads"
-                f" {' and '.join(map(str, READABLE))}; read it with the version that wrote it"
+                f" {', '.join(map(str, READABLE))}; read it with the version that wrote it"
             )
         rest = {key: item for key, item in data.items() if key != "schema"}
         try:

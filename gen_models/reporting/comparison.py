@@ -79,6 +79,12 @@ def _chapter(section: Section, page: Path) -> Chapter:
         *words.sampling(groups),
         *words.origins(groups),
     ]
+    told = [
+        (f"{group.label}, seed {run.record.seed}, ", run.record)
+        for group in groups
+        for run in (*group.finished, *group.unfinished)
+    ]
+    warnings += words.warned(told)
     pictures = galleries(groups, page)
     return Chapter(section, warnings, sentences, measurements, cost, pictures, *plots(groups))
 

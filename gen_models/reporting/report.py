@@ -41,6 +41,7 @@ def write_report(folder: Path, title: str | None = None) -> Path:
         title=title,
         record=record,
         facts=_facts(record),
+        warned=words.warned([("", record)]),
         sentences=sentences,
         table=table,
         protocols=protocols(table),
@@ -59,6 +60,7 @@ def _markdown(
     return markdown.page(
         f"# {markdown.escape(title)}",
         markdown.bullets(_pairs(_facts(record))),
+        *(f"**{markdown.escape(told)}**" for told in words.warned([("", record)])),
         f"## Measurements\n\n{markdown.table(table)}",
         markdown.bullets(sentences),
         markdown.pictures(pictures, 2),

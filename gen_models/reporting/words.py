@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gen_models.records import Record
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number
@@ -197,3 +198,16 @@ def sampling(groups: Sequence[Group]) -> list[str]:
     if len(ways) == 1:
         return [f"Samples of all models are drawn alike: {next(iter(ways))}."]
     return [f"Samples are not drawn alike: {'; '.join(f'{m}: {w}' for m, w in drawn.items())}."]
+
+
+def warned(runs: Sequence[tuple[str, Record]]) -> list[str]:
+    """What training was warned of, a sentence each; a run's label goes before it.
+
+    >>> warned([])
+    []
+    """
+    return [
+        f"{label}{event.kind} at {number(event.images)} images: {event.text}"
+        for label, record in runs
+        for event in record.events
+    ]

@@ -69,8 +69,7 @@ class Selection(pl.Callback):
         try:
             score = self.score(module) if module.diverged is None else math.inf
         except UsageError as error:
-            module.diverged = f"{error} (at {module.images_seen} images)"
-            trainer.should_stop = True
+            module.diverge(str(error))
         trainer.callback_metrics[self.name] = torch.tensor(score)
 
 

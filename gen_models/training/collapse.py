@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytorch_lightning as pl
@@ -25,7 +24,6 @@ class PosteriorCollapse(pl.Callback):
 
     def __init__(self) -> None:
         self._means: list[Tensor] = []
-        self._warned = False
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, module: GenerativeModule, outputs: Any, batch: Any, *_: Any
@@ -43,12 +41,10 @@ class PosteriorCollapse(pl.Callback):
         means = torch.cat(gathered)
         active = active_units(means)
         module.write({"validation/active_units": float(active)})
-        if active == 0 and module.diverged is None and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"posterior collapse at {module.images_seen} images: none of {means.shape[1]} "
-                "latents says anything about the images; raise the weight of the rate slowly "
-                "(model/objective=warm_up), or give latents free nats "
+        if active == 0 and module.diverged is None:
+            module.tell(
+                "posterior collapse",
+                f"none of {means.shape[1]} latents says anything about the images; raise the "
+                "weight of the rate slowly (model/objective=warm_up), or give latents free nats "
                 "(model.objective.free_nats=0.1)",
-                stacklevel=2,
             )

@@ -93,7 +93,8 @@ def test_latents_that_have_diverged_leave_the_prior_as_it_was(trainer, images):
     model = regularised()
     with torch.no_grad():
         next(model.encoder.parameters()).fill_(float("nan"))
-    trainer(max_epochs=1).fit(model, images, images)
+    with pytest.warns(UserWarning, match="divergence at"):
+        trainer(max_epochs=1).fit(model, images, images)
     assert model.diverged is not None
     assert model.prior.means.abs().max() == 0
 

@@ -158,8 +158,10 @@ class Diverging(GenerativeModule):
 
 def test_a_loss_that_is_not_finite_ends_training_and_says_when(trainer, images):
     model = Diverging()
-    trainer(max_epochs=5).fit(model, images)
+    with pytest.warns(UserWarning, match="divergence at 48 images: train/one/loss was not finite"):
+        trainer(max_epochs=5).fit(model, images)
     assert model.diverged == "train/one/loss was not finite at 48 images"
+    assert [(event["kind"], event["images"]) for event in model.events] == [("divergence", 48)]
     assert model.iterations == 3
 
 

@@ -1,4 +1,6 @@
-"""Every network fits every image size, and the published one has its published size."""
+"""Every network fits every image size, and the published ones have their published sizes."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -9,17 +11,26 @@ from gen_models.networks import (
     ConvTrunk,
     MLPGenerator,
     MLPTrunk,
+    R3Generator,
+    R3Trunk,
     ResNetGenerator,
     ResNetTrunk,
 )
 from gen_models.networks.layers import Crop, PadToEven, pyramid
 
 PAIRS = [(MLPGenerator, MLPTrunk), (ConvGenerator, ConvTrunk), (ResNetGenerator, ResNetTrunk)]
+REFINED = partial(ConvGenerator, refine=True), partial(ConvTrunk, refine=True)
+SNGAN = (
+    partial(ResNetGenerator, projected=True),
+    partial(ResNetTrunk, stages=2, further=2, stem=False, projected=True, pooled=True),
+)
+EVERY = [*PAIRS, REFINED, SNGAN, (R3Generator, R3Trunk)]
+NAMES = ["mlp", "conv", "resnet", "refined", "sngan", "r3"]
 SHAPES = [(1, 16, 16), (1, 28, 28), (3, 32, 32), (1, 20, 36), (3, 5, 3), (3, 33, 64), (1, 1, 1)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(("generator", "trunk"), PAIRS, ids=["mlp", "conv", "resnet"])
+@pytest.mark.parametrize(("generator", "trunk"), EVERY, ids=NAMES)
 def test_shapes_and_gradients(generator, trunk, shape):
     g, t = generator(latent_dim=5, shape=shape), trunk(shape=shape, features=3)
     z = torch.randn(2, 5)
@@ -75,6 +86,99 @@ def test_infogan_size_is_that_of_lucic_et_al():
     dense = (64 * 1024 + 1024) + (1024 * 128 * 49 + 128 * 49)
     deconvolutions = (128 * 64 * 16 + 64) + (64 * 1 * 16 + 1)
     assert sum(p.numel() for p in generator.parameters()) == dense + deconvolutions
+
+
+def size(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def convolution(inputs, outputs, side):
+    return inputs * outputs * side**2 + outputs
+
+
+def test_refined_size_is_sn_dcgans():
+    """Miyato et al. (2018), table 3, at 32 x 32: 3 x 3 before each 4 x 4, and once more."""
+    generator = REFINED[0](128, (3, 32, 32), width=64)
+    trunk = REFINED[1]((3, 32, 32), 1, width=64)
+    pairs = [(512, 256), (256, 128), (128, 64)]
+    made = 128 * 512 * 16 + 512 * 16 + sum(convolution(*pair, 4) for pair in pairs)
+    assert size(generator) == made + convolution(64, 3, 3) + 2 * (512 + 256 + 128 + 64)
+    steps = [(3, 64, 3), (64, 64, 4), (64, 128, 3), (128, 128, 4), (128, 256, 3), (256, 256, 4)]
+    judged = sum(convolution(*step) for step in [*steps, (256, 512, 3)])
+    assert size(trunk) == judged + 512 * 16 + 1
+
+
+def test_residual_size_is_sngans():
+    """Miyato et al. (2018), table 4, at 32 x 32 and 128 latents."""
+    generator = SNGAN[0](128, (3, 32, 32), width=256)
+    block = 2 * (convolution(256, 256, 3) + 2 * 256) + convolution(256, 256, 1)
+    start, end = 128 * 4096 + 4096, 2 * 256 + convolution(256, 3, 3)
+    assert size(generator) == start + 3 * block + end == 4_276_739
+    trunk = SNGAN[1]((3, 32, 32), 1, width=128)
+    first = convolution(3, 128, 3) + convolution(128, 128, 3) + convolution(3, 128, 1)
+    plain = 2 * convolution(128, 128, 3)
+    assert size(trunk) == first + 3 * plain + convolution(128, 128, 1) + 128 + 1
+
+
+def test_features_of_sngan_are_sums_over_the_grid():
+    trunk = SNGAN[1]((1, 32, 32), 4, width=6)
+    before = trunk.layers[-2](torch.arange(24.0).reshape(1, 2, 3, 4))
+    assert before.tolist() == [[66.0, 210.0]]
+    assert trunk.layers[-1].in_features == 6
+
+
+def test_networks_of_old_keep_their_parameters():
+    """A checkpoint of before has these names, in this order of drawing."""
+    shapes = {
+        name: [tuple(p.shape) for p in make.parameters()]
+        for name, make in {
+            "g": ConvGenerator(2, (1, 8, 8), width=2),
+            "t": ConvTrunk((1, 8, 8), 3, width=2),
+            "rg": ResNetGenerator(2, (1, 8, 8), width=2),
+            "rt": ResNetTrunk((1, 8, 8), 3, width=2),
+        }.items()
+    }
+    conv, block = [(2, 2, 3, 3), (2,)], [(2,), (2,), (2, 2, 3, 3), (2,)]
+    assert shapes["g"] == [(32, 2), (32,), (2,), (2,), (2, 1, 4, 4), (1,)]
+    assert shapes["t"] == [(2, 1, 4, 4), (2,), (3, 32), (3,)]
+    assert shapes["rg"] == [(32, 2), (32,), *block, *block, (2,), (2,), (1, 2, 3, 3), (1,)]
+    assert shapes["rt"] == [(2, 1, 3, 3), (2,), *conv, *conv, (3, 32), (3,)]
+    assert [*ConvGenerator(2, (1, 8, 8)).state_dict()][2:6] == [
+        "layers.2.weight",
+        "layers.2.bias",
+        "layers.2.running_mean",
+        "layers.2.running_var",
+    ]
+    names = [*ResNetTrunk((1, 8, 8), 3).state_dict()]
+    assert names[:4] == [f"layers.{x}" for x in ("0.weight", "0.bias")] + [
+        f"layers.1.residual.2.{x}" for x in ("weight", "bias")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [(R3Generator(3, (2, 12, 20), blocks=2), (3,)), (R3Trunk((2, 12, 20), 4), (2, 12, 20))],
+    ids=["generator", "trunk"],
+)
+def test_r3_blocks_begin_as_the_identity(network, shape):
+    """Their last convolutions are zero: the whole network begins as an affine map."""
+    x, y = torch.randn(2, 5, *shape)
+    origin = network(torch.zeros(1, *shape))
+    torch.testing.assert_close(network(2 * x - y), 2 * network(x) - network(y), atol=1e-5, rtol=0)
+    assert not torch.allclose(network(x), origin.expand_as(network(x)))
+
+
+def test_r3_blocks_are_grouped_and_scaled_by_their_number():
+    """Deviation sqrt(2 / (1 + 0.2^2) / fan-in) L^(-1/4), for L = 2 x 3 blocks at 16 x 16."""
+    network = R3Trunk((1, 16, 16), 1, width=64, blocks=2)
+    first, _, second, _, last = network.layers[1].residual
+    assert second.weight.shape == (128, 16, 3, 3)
+    for layer, inputs in ((first, 64), (second, 16 * 9)):
+        expected = (2 / 1.04 / inputs) ** 0.5 * 6**-0.25
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.05)
+        assert not layer.bias.any()
+    assert not last.weight.any()
+    assert last.bias is None
 
 
 def test_sizes_halve_and_round_up_and_come_back():

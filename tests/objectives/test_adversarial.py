@@ -6,9 +6,27 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from gen_models.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic
+from gen_models.errors import UsageError
+from gen_models.objectives import (
+    BoundaryEquilibrium,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
+from gen_models.recipes import build, describe
 
-GAMES = [NonSaturating(), Minimax(), LeastSquares(), Hinge(), Relativistic()]
+GAMES = [
+    NonSaturating(),
+    Minimax(),
+    LeastSquares(),
+    Hinge(),
+    Relativistic(),
+    Wasserstein(),
+    BoundaryEquilibrium(),
+]
 GRID = torch.linspace(-12, 13, 500_001, dtype=torch.float64)
 P, Q = Normal(0.0, 1.0), Normal(1.5, 1.0)
 
@@ -89,3 +107,55 @@ def test_each_side_pulls_its_own_way(game):
     assert up < down
     [pull] = torch.autograd.grad(game.generator(real.detach(), fake).sum(), fake)
     assert pull < 0
+
+
+def test_the_wasserstein_loss_is_minus_the_shift_times_the_slope_of_a_linear_critic():
+    for slope in (-1.0, 0.5):
+        loss = discriminator_loss(Wasserstein(), slope * GRID)
+        assert loss == pytest.approx(1.5 * slope, abs=1e-6)
+    assert Wasserstein().generator(None, torch.tensor([3.0])).item() == -3
+
+
+def test_the_balance_of_errors_follows_its_rule_within_0_and_1():
+    """It is k + lambda (gamma L(x) - L(G(z))), wherever that lies."""
+    game, expected = BoundaryEquilibrium(ratio=0.5, rate=0.2), 0.0
+    for made in (0.1, 0.3, 0.4, 0.9, 2.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0):
+        errors, of_made = torch.tensor([4.0, 6.0]), torch.tensor([made, made])
+        loss = game.discriminator(-errors, -of_made)
+        torch.testing.assert_close(loss, errors - expected * made)
+        expected = min(1.0, max(0.0, expected + 0.2 * (0.5 * 5.0 - made)))
+        measured = game.measures(-errors, -of_made)
+        assert measured["k"].item() == pytest.approx(expected)
+        assert measured["convergence"].item() == pytest.approx(5 + abs(0.5 * 5 - made))
+    assert expected == 1.0
+    torch.testing.assert_close(game.generator(None, -of_made), of_made)
+
+
+def test_the_balance_rests_in_evaluation_and_is_kept_in_the_state():
+    game = BoundaryEquilibrium(rate=0.5)
+    pair = torch.full((2,), -0.4), torch.full((2,), -0.1)
+    game.discriminator(*pair)
+    assert game.state_dict()["k"].item() == pytest.approx(0.5 * (0.75 * 0.4 - 0.1))
+    before = game.k.clone()
+    game.eval()
+    game.discriminator(*pair)
+    assert torch.equal(game.k, before)
+    again = build(describe(game))
+    again.load_state_dict(game.state_dict())
+    assert torch.equal(again.k, before)
+    assert (again.ratio, again.rate) == (0.75, 0.5)
+
+
+def test_the_loss_learns_although_the_balance_has_moved_since():
+    game = BoundaryEquilibrium(rate=0.5)
+    real, fake = torch.tensor([-0.4], requires_grad=True), torch.tensor([-0.1], requires_grad=True)
+    game.k.fill_(0.25)
+    slopes = torch.autograd.grad(game.discriminator(real, fake).sum(), (real, fake))
+    assert [slope.item() for slope in slopes] == [-1.0, 0.25]
+    assert not game.k.requires_grad
+
+
+@pytest.mark.parametrize("wrong", [{"ratio": 0.0}, {"ratio": 1.5}, {"rate": -1.0}])
+def test_a_balance_out_of_range_is_refused(wrong):
+    with pytest.raises(UsageError, match=rf"model\.objective\.{next(iter(wrong))} must be"):
+        BoundaryEquilibrium(**wrong)

@@ -8,6 +8,7 @@ from gen_models.evaluation.extractors.features import Extractor, Features
 from gen_models.evaluation.extractors.inception import Inception
 from gen_models.evaluation.extractors.network import Network
 from gen_models.evaluation.extractors.random import RandomConvolutions
+from gen_models.evaluation.extractors.stacked import StackedClassifier
 
 __all__ = [
     "Coordinates",
@@ -18,6 +19,7 @@ __all__ = [
     "PixelComponents",
     "RandomConvolutions",
     "ShippedClassifier",
+    "StackedClassifier",
     "default_extractor",
     "second_extractor",
 ]

@@ -9,6 +9,7 @@ from gen_models.evaluation.extractors.components import PixelComponents
 from gen_models.evaluation.extractors.coordinates import Coordinates
 from gen_models.evaluation.extractors.features import Extractor, Shape
 from gen_models.evaluation.extractors.random import RandomConvolutions
+from gen_models.evaluation.extractors.stacked import StackedClassifier
 
 
 def default_extractor(shape: Shape, data: str, train: Tensor | None = None) -> Extractor:
@@ -24,7 +25,8 @@ def default_extractor(shape: Shape, data: str, train: Tensor | None = None) -> E
     if train is not None and train.is_floating_point():
         return Coordinates(shape, data)
     if (shipped := shipped_for(shape, data)) is not None:
-        return ShippedClassifier(shape, shipped)
+        kind = StackedClassifier if shipped.startswith("stacked_") else ShippedClassifier
+        return kind(shape, shipped)
     return RandomConvolutions(shape, data)
 
 
@@ -52,4 +54,5 @@ def shipped_for(shape: Shape, data: str) -> str | None:
     test digits where it names 99.0 % of the grey ones.
     """
     grey = data.split("_binarized_")[0]
-    return grey if ShippedClassifier.SHAPES.get(grey) == tuple(shape) else None
+    known = {**ShippedClassifier.SHAPES, "stacked_mnist": (3, 28, 28)}
+    return grey if known.get(grey) == tuple(shape) else None

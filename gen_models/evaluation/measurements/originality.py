@@ -19,7 +19,9 @@ from gen_models.evaluation.statistics.memorisation import (
     copying,
     duplicates,
     memorisation_penalty,
+    nearest_ratio,
 )
+from gen_models.evaluation.statistics.repeats import near_repeats
 from gen_models.records import Anchor, Value
 
 
@@ -50,7 +52,7 @@ class Memorisation(Instrument):
         )
 
     def rows(self) -> Sequence[Row]:
-        """Data-copying statistic, authenticity, Fréchet distance with a penalty."""
+        """Data copying, distances to the nearest, authenticity, Fréchet distance with a penalty."""
         return [
             Row(
                 "copying",
@@ -60,6 +62,17 @@ class Memorisation(Instrument):
                 "memorisation",
                 self.copied,
                 "95 %, of the statistic",
+            ),
+            Row(
+                "nearest_ratio",
+                "Distance to the nearest training image",
+                "of held-out images' own; 1: new, 0: copies",
+                None,
+                "memorisation",
+                lambda c: nearest_ratio(
+                    train=c.learned, test=c.real.features, fake=c.fake.features
+                ),
+                bounds=(0, math.inf),
             ),
             Row(
                 "authenticity",
@@ -95,6 +108,37 @@ class Memorisation(Instrument):
         value, error = c.frechet
         errors = factor.value * (error or 0.0), (factor.error or 0.0) * value
         return Estimate(factor.value * value, math.hypot(*errors))
+
+
+@dataclass(frozen=True)
+class NearRepeats(Instrument):
+    """Do samples repeat each other nearly? The birthday test, by features.
+
+    Attributes:
+        share: Of real images that count as having a twin.
+    """
+
+    share: float = 0.01
+    ceiling = "mean"
+    others = ()
+
+    def how(self, evidence: Evidence) -> str:
+        """What a twin is."""
+        return f"; a twin is nearer than {1 - self.share:.0%} of real images' nearest others are"
+
+    def rows(self) -> Sequence[Row]:
+        """One share."""
+        return [
+            Row(
+                "near_repeats",
+                "Samples with a near twin",
+                f"share of samples, {self.share:g} for real images",
+                "lower",
+                "diversity",
+                lambda c: near_repeats(real=c.real.features, fake=c.shuffled, share=self.share),
+                bounds=(0, 1),
+            )
+        ]
 
 
 @dataclass(frozen=True)

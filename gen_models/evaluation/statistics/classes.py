@@ -85,13 +85,27 @@ def class_divergence(*, real: Tensor, fake: Tensor) -> Estimate:
             f"class {int(infinite.nonzero()[0])} has samples but no real image, so that the "
             "divergence is infinite; measure on a split that has images of every class"
         )
-    p = counts / counts.sum()
-    plug_in = divergence(p, q)
+    plug_in, error = histogram_divergence(counts, q)
     bias = (int((counts > 0).sum()) - 1) / (2 * len(fake))
-    likely = (counts + 0.5)[q > 0]
-    likely, logs = likely / likely.sum(), (likely / likely.sum() / q[q > 0]).log()
+    return Estimate(plug_in - bias, error)
+
+
+def histogram_divergence(counts: Tensor, shares: Tensor) -> Estimate:
+    r"""$\mathrm{KL}(\hat p \,\|\, q)$ of counts to shares, as it is, with the error above.
+
+    Args:
+        counts: (K,), float64, not all 0.
+        shares: (K,), q, float64, summing to 1, > 0 where there is a count.
+
+    Returns:
+        Nats, >= 0; a perfect sampler's is (K - 1) / 2N for large N.
+    """
+    total, plug_in = counts.sum(), divergence(counts / counts.sum(), shares)
+    likely = (counts + 0.5)[shares > 0]
+    likely = likely / likely.sum()
+    logs = (likely / shares[shares > 0]).log()
     variance = (likely * (logs - (likely * logs).sum()).square()).sum()
-    return Estimate(plug_in.item() - bias, (variance / len(fake)).sqrt().item())
+    return Estimate(plug_in.item(), (variance / total).sqrt().item())
 
 
 def class_coverage(*, real: Tensor, fake: Tensor, share: float = 0.01) -> Estimate:

@@ -41,6 +41,31 @@ def nearest_training(*, train: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
+def nearest_ratio(*, train: Tensor, test: Tensor, fake: Tensor) -> Estimate:
+    """Mean distance of fakes to the nearest training image over that of held-out real images.
+
+    Args:
+        train: Features (N, D) of the training images.
+        test: Features (L, D) of real images that the model has not seen.
+        fake: Features (M, D).
+
+    Returns:
+        0 for copies, 1 for new images of the same law, more for images unlike all of them.
+
+    Raises:
+        UsageError: If the held-out images are copies themselves, or features do not fit.
+    """
+    check(training=train, test=test, fake=fake)
+    distances, _ = nearest_training(train=train, fake=torch.cat([test, fake]))
+    real, drawn = distances.split([len(test), len(fake)])
+    usual = real.mean().item()
+    if not usual:
+        raise UsageError("all held-out images are copies of training images")
+    value, error = mean_estimate(drawn)
+    return Estimate(value / usual, None if error is None else error / usual)
+
+
+@torch.no_grad()
 def copying(*, train: Tensor, test: Tensor, fake: Tensor, seed: int = 0) -> Estimate:
     r"""The data-copying statistic C_T (Meehan et al., 2020): far below 0, fakes copy.
 

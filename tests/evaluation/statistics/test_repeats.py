@@ -1,0 +1,51 @@
+"""Near twins among samples, and distances to the nearest training image."""
+
+import pytest
+import torch
+
+from gen_models.errors import UsageError
+from gen_models.evaluation.statistics.memorisation import nearest_ratio
+from gen_models.evaluation.statistics.repeats import near_repeats
+
+
+def test_equal_laws_have_the_share_of_the_quantile():
+    real, fake = torch.randn(2, 2000, 4).unbind()
+    value, error = near_repeats(real=real, fake=fake, share=0.05)
+    assert abs(value - 0.05) < 3 * error
+    assert error == pytest.approx((2 * 0.05 * 0.95 / 2000) ** 0.5, rel=0.2)
+
+
+def test_a_small_support_is_seen_by_its_birthdays():
+    """Of N samples of K pictures, 1 - (1 - 1/K)^(N-1) have a twin, however small their noise."""
+    real, pictures = torch.randn(500, 8), torch.randn(1000, 8)
+    fake = pictures[torch.randint(1000, (500,))] + 1e-4 * torch.randn(500, 8)
+    value, error = near_repeats(real=real, fake=fake)
+    assert abs(value - (1 - (1 - 1 / 1000) ** 499)) < 4 * error
+    assert near_repeats(real=real, fake=real[:1].expand(500, -1)).value == 1
+
+
+def test_the_same_number_is_taken_of_both_sides():
+    """Among more images the nearest is nearer: 4,000 samples against 400 must not look alike."""
+    real, fake = torch.randn(400, 2), torch.randn(4000, 2)
+    assert near_repeats(real=real, fake=fake, share=0.1).value == pytest.approx(0.1, abs=0.06)
+
+
+def test_too_few_for_the_quantile():
+    with pytest.raises(UsageError, match="199 images of either side are too few"):
+        near_repeats(real=torch.randn(300, 2), fake=torch.randn(199, 2))
+
+
+def test_the_ratio_of_distances_by_hand():
+    train, test = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [13.0]])
+    ratio = nearest_ratio(train=train, test=test, fake=torch.tensor([[0.5], [10.5], [9.0]]))
+    assert ratio.value == pytest.approx((2 / 3) / 2, rel=1e-6)
+    assert ratio.error == pytest.approx(torch.tensor([0.5, 0.5, 1.0]).std().item() / 3**0.5 / 2)
+    assert nearest_ratio(train=train, test=test, fake=train).value == 0
+    with pytest.raises(UsageError, match="copies of training images"):
+        nearest_ratio(train=train, test=train, fake=test)
+
+
+def test_new_images_of_the_same_law_lie_as_near_as_held_out_ones():
+    train, test, fake = torch.randn(3, 1000, 3).unbind()
+    ratio = nearest_ratio(train=train, test=test, fake=fake)
+    assert abs(ratio.value - 1) < 4.5 * ratio.error
