@@ -27,15 +27,24 @@ from gen_models.training.quiet import quiet
 
 ONLY_TRAINING = frozenset(
     {
+        "adversarial",
+        "adversarial_weight",
         "augment",
         "clip",
+        "conditioning",
+        "continuous_weight",
         "discriminator_optimizer",
+        "feature_weight",
+        "gamma",
         "lr_schedule",
         "n_critic",
         "objective",
         "optimizer",
         "penalties",
+        "pixel_weight",
+        "reconstructions",
         "training_images",
+        "weight",
         "weight_clip",
     }
 )

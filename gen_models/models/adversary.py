@@ -1,14 +1,32 @@
-"""A discriminator beside another teacher: which game is played, and how it stands."""
+"""What games against a discriminator share: packs, costs beside the game, how it stands."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from gen_models.errors import UsageError
+from gen_models.models.latent import NetworkFactory, Shape
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
 from gen_models.recipes import build
+
+
+class Charge(NamedTuple):
+    """A part of a loss: the mean of what is logged, and what it is multiplied by."""
+
+    weight: float
+    mean: Tensor
+
+
+def charged(values: dict[str, Tensor], charges: Mapping[str, Charge]) -> dict[str, Tensor]:
+    """The values with the charges beside them, and added to "loss" by their weights."""
+    loss = values["loss"]
+    for charge in charges.values():
+        loss = loss + charge.weight * charge.mean
+    return {**values, **{name: charge.mean for name, charge in charges.items()}, "loss": loss}
 
 
 def made_game(adversarial: Any) -> AdversarialObjective:
@@ -42,3 +60,35 @@ def verdict(game: AdversarialObjective, real: Tensor, fake: Tensor) -> dict[str,
     means = {"real_logit": real.mean(), "fake_logit": fake.mean(), "told_apart": apart}
     loss = game.discriminator(real, fake).mean()
     return {"loss": loss, **means, **game.measures(real, fake)}
+
+
+def pack(shown: Tensor, size: int) -> Tensor:
+    """Whole packs of `size` images, beside each other along the channels (Lin et al., 2018).
+
+    Args:
+        shown: (B, C, H, W), B a multiple of the size.
+        size: m, images a pack.
+
+    Returns:
+        (B / m, m C, H, W).
+    """
+    return shown.reshape(-1, size * shown.shape[1], *shown.shape[2:]) if size > 1 else shown
+
+
+def whole_packs(x: Tensor, size: int) -> Tensor:
+    """Images (B, ...), and the first ones again until their number is a multiple of `size`."""
+    missing = -len(x) % size
+    return x[torch.arange(len(x) + missing, device=x.device) % len(x)] if missing else x
+
+
+def widened(*, trunk: NetworkFactory, extra: int, shape: Shape, features: int) -> nn.Module:
+    """A trunk with `extra` features more than it is asked for.
+
+    Args:
+        trunk: Factory or recipe of the trunk.
+        extra: Further features, linear readings of what the trunk's last layer sees.
+        shape: (C, H, W) of the images.
+        features: What the caller asks for.
+    """
+    network: nn.Module = build(trunk, "model.trunk")(shape=shape, features=features + extra)
+    return network

@@ -14,8 +14,9 @@ from torch.nn.utils import parametrize
 from gen_models.capabilities import Infers, Reconstructs
 from gen_models.distributions import DiagonalGaussian
 from gen_models.errors import UsageError
+from gen_models.models.adversary import pack, whole_packs
 from gen_models.models.average import ExponentialAverage
-from gen_models.models.gan import GAN, pack, whole_packs
+from gen_models.models.gan import GAN
 from gen_models.models.latent import NetworkFactory, Shape
 from gen_models.models.phase import Phase
 from gen_models.modes import evaluating, unmoved
@@ -122,7 +123,8 @@ class BiGAN(GAN, Reconstructs):
         """
         x = whole_packs(x, self.packing)
         with unmoved(self.discriminator), parametrize.cached():
-            real, fake = self.logits(self.real(x)), self.logits(self.fake(x))
+            shown = self.real(x), self.fake(x)
+            real, fake = (self.logits(self.judge(each)) for each in shown)
         loss = self.objective.generator(real, fake)
         if not self.objective.relativistic:  # which pulls on both logits already
             loss = loss + self.objective.generator(None, self.swap - real)

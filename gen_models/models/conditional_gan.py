@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,10 +9,10 @@ from torch import Tensor
 
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
+from gen_models.models.adversary import Charge, widened
 from gen_models.models.gan import GAN
 from gen_models.models.labelled import ClassConditional, with_classes
 from gen_models.models.latent import NetworkFactory, made_objective
-from gen_models.models.readings import overheard, widened
 from gen_models.objectives.conditioning import Conditioning, Projection
 
 
@@ -84,39 +83,20 @@ class ConditionalGAN(ClassConditional, GAN):
         assert labels is not None
         return self.scaler(self.pixels(self.generator(self.seen(self.latents(labels)))))
 
-    def logits(self, shown: Tensor, labels: Tensor | None = None) -> Tensor:
-        """How real it holds images (B, C, H, W) of these labels (B,) to be: (B,)."""
+    def logits(self, said: Tensor, labels: Tensor | None = None) -> Tensor:
+        """How real images of these labels (B,) are held to be, (B,), of what was said of them."""
         assert labels is not None
-        return self.conditioning.logits(self.judge(shown), labels)
+        return self.conditioning.logits(said, labels)
 
-    def discriminator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """See `GAN`; also what the classes cost.
-
-        Args:
-            x: (B, C, H, W), scaled images.
-            labels: (B,), int64.
-        """
+    def further(
+        self, fake: Tensor, real: Tensor | None, labels: Tensor | None
+    ) -> dict[str, Charge]:
+        """What the classes cost, of what is said (B, 1 + classes) and the labels (B,)."""
         assert labels is not None
-        with overheard(self.discriminator) as said:
-            values = super().discriminator_loss(x, labels)
-        real, fake = said[-2:]  # penalties are judged before
-        return self._with(values, self.conditioning.discriminator(real, fake, labels))
-
-    def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """See `GAN`; also what the classes cost.
-
-        Args:
-            x: (B, C, H, W), scaled images.
-            labels: (B,), int64.
-        """
-        assert labels is not None
-        with overheard(self.discriminator) as said:
-            values = super().generator_loss(x, labels)
-        return self._with(values, self.conditioning.generator(said[0], labels))
-
-    def _with(self, values: dict[str, Tensor], costs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        means = {name: cost.mean() for name, cost in costs.items()}
-        loss = values["loss"]
-        for cost in means.values():
-            loss = loss + self.conditioning.weight * cost
-        return {**values, **means, "loss": loss}
+        rules = self.conditioning
+        costs = (
+            rules.generator(fake, labels)
+            if real is None
+            else rules.discriminator(real, fake, labels)
+        )
+        return {name: Charge(rules.weight, cost.mean()) for name, cost in costs.items()}

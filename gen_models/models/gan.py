@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
+from gen_models.models.adversary import Charge, charged, pack, verdict, whole_packs
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import unmoved
@@ -149,9 +150,21 @@ class GAN(LatentVariableModel):
         """All that the discriminator says of what it is shown: (B / packing, F)."""
         return self.discriminator(pack(self.augment(shown), self.packing))
 
-    def logits(self, shown: Tensor, labels: Tensor | None = None) -> Tensor:
-        """How real it holds what it is shown to be: (B / packing,)."""
-        return self.judge(shown).squeeze(1)
+    def logits(self, said: Tensor, labels: Tensor | None = None) -> Tensor:
+        """How real that is, (B / packing,), of all that was said, (B / packing, F)."""
+        return said[:, 0]
+
+    def further(
+        self, fake: Tensor, real: Tensor | None, labels: Tensor | None
+    ) -> dict[str, Charge]:
+        """What a player pays beside the game, by name: nothing here.
+
+        Args:
+            fake: (B / packing, F), what is said of generated images.
+            real: The same of real ones, in the discriminator's turn; None in the generator's.
+            labels: (B,), for families that see them.
+        """
+        return {}
 
     def discriminator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """The discriminator's loss and its parts.
@@ -161,26 +174,25 @@ class GAN(LatentVariableModel):
             labels: (B,), for families that see them.
 
         Returns:
-            "loss"; each penalty, unweighted; the mean logits; "told_apart", the share of pairs in
-            which the real logit is the higher one: 1 where the discriminator is never wrong; what
-            the objective measures.
+            What `verdict` says, the penalties paid for; each of them, unweighted.
         """
         x = whole_packs(x, self.packing)
         with torch.no_grad():
             shown = self.real(x), self.fake(x, labels)
+
+        def critic(part: Tensor) -> Tensor:
+            return self.logits(self.judge(part), labels)
+
         with parametrize.cached():
             # First, so that the cached weights are theirs: in float32, and differentiable.
-            costs = {
-                name: cost(lambda part: self.logits(part, labels), *shown).mean()
+            charges = {
+                name: Charge(at(cost.weight, self.images_seen), cost(critic, *shown).mean())
                 for name, cost in self.penalties.items()
             }
-            real, fake = (self.logits(each, labels) for each in shown)
-        loss = self.objective.discriminator(real, fake).mean()
-        for name, cost in costs.items():
-            loss = loss + at(self.penalties[name].weight, self.images_seen) * cost
-        apart = (real > fake).float().mean()
-        means = {"real_logit": real.mean(), "fake_logit": fake.mean(), "told_apart": apart}
-        return {"loss": loss, **costs, **means, **self.objective.measures(real, fake)}
+            real, fake = (self.judge(each) for each in shown)
+        charges |= self.further(fake, real, labels)
+        logits = self.logits(real, labels), self.logits(fake, labels)
+        return charged(verdict(self.objective, *logits), charges)
 
     def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """The generator's loss on as many fresh samples as there are images in x, "loss".
@@ -191,31 +203,14 @@ class GAN(LatentVariableModel):
         """
         x = whole_packs(x, self.packing)
         with unmoved(self.discriminator), parametrize.cached():
-            fake = self.logits(self.fake(x, labels), labels)
-            real = self.logits(self.real(x), labels) if self.objective.relativistic else None
-        return {"loss": self.objective.generator(real, fake).mean()}
+            fake = self.judge(self.fake(x, labels))
+            relativistic = self.objective.relativistic
+            real = self.logits(self.judge(self.real(x)), labels) if relativistic else None
+        loss = self.objective.generator(real, self.logits(fake, labels)).mean()
+        return charged({"loss": loss}, self.further(fake, None, labels))
 
     @torch.no_grad()
     def clip_weights(self) -> None:
         """Hold each of the discriminator's parameters to [-weight_clip, weight_clip]."""
         torch._foreach_clamp_min_(list(self.discriminator.parameters()), -(self.weight_clip or 0.0))
         torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.weight_clip or 0.0)
-
-
-def pack(shown: Tensor, size: int) -> Tensor:
-    """Whole packs of `size` images, beside each other along the channels (Lin et al., 2018).
-
-    Args:
-        shown: (B, C, H, W), B a multiple of the size.
-        size: m, images a pack.
-
-    Returns:
-        (B / m, m C, H, W).
-    """
-    return shown.reshape(-1, size * shown.shape[1], *shown.shape[2:]) if size > 1 else shown
-
-
-def whole_packs(x: Tensor, size: int) -> Tensor:
-    """Images (B, ...), and the first ones again until their number is a multiple of `size`."""
-    missing = -len(x) % size
-    return x[torch.arange(len(x) + missing, device=x.device) % len(x)] if missing else x

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from gen_models.distributions import DiagonalGaussian, StandardNormal
 from gen_models.errors import UsageError
+from gen_models.models.adversary import Charge, widened
 from gen_models.models.gan import GAN
 from gen_models.models.labelled import with_classes
 from gen_models.models.latent import NetworkFactory
-from gen_models.models.readings import overheard, widened
 from gen_models.objectives.schedules import check_not_negative
 
 NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
@@ -99,10 +99,6 @@ class InfoGAN(GAN):
         assert labels is not None
         return self.scaler(self.pixels(self.generator(self.seen(labels))))
 
-    def logits(self, shown: Tensor, labels: Tensor | None = None) -> Tensor:
-        """How real it holds what it is shown to be: (B,), the first of its outputs."""
-        return self.judge(shown)[:, 0]
-
     def information(self, said: Tensor, z: Tensor) -> dict[str, Tensor]:
         r"""$\log q(c|x) + H(c)$, whose mean is the bound on I(c; x), by kind of code.
 
@@ -122,35 +118,20 @@ class InfoGAN(GAN):
         }
 
     def discriminator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """See `GAN`; also what q tells of the codes.
-
-        Args:
-            x: (B, C, H, W), scaled images.
-            labels: Of no use here.
-        """
-        z = self.sample_prior(len(x))
-        with overheard(self.discriminator) as said:
-            values = super().discriminator_loss(x, z)
-        return self._with(values, said[-1], z)
+        """See `GAN`; also what q tells of the codes, of scaled images (B, C, H, W)."""
+        return super().discriminator_loss(x, self.sample_prior(len(x)))
 
     def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """See `GAN`; also what q tells of the codes.
+        """See `GAN`; also what q tells of the codes, of scaled images (B, C, H, W)."""
+        return super().generator_loss(x, self.sample_prior(len(x)))
 
-        Args:
-            x: (B, C, H, W), scaled images.
-            labels: Of no use here.
-        """
-        z = self.sample_prior(len(x))
-        with overheard(self.discriminator) as said:
-            values = super().generator_loss(x, z)
-        return self._with(values, said[0], z)  # a real image may follow
-
-    def _with(self, values: dict[str, Tensor], said: Tensor, z: Tensor) -> dict[str, Tensor]:
-        told = {name: nats.mean() for name, nats in self.information(said, z).items()}
-        loss = values["loss"]
-        for name, nats in told.items():
-            loss = loss - self.weights[name] * nats
-        return {**values, **told, "loss": loss}
+    def further(
+        self, fake: Tensor, real: Tensor | None, labels: Tensor | None
+    ) -> dict[str, Charge]:
+        """Minus what q tells of the latents (B, D + K), which are the labels of images here."""
+        assert labels is not None
+        told = self.information(fake, labels)
+        return {name: Charge(-self.weights[name], nats.mean()) for name, nats in told.items()}
 
 
 def check_codes(codes: int, continuous: int, latent_dim: int) -> None:

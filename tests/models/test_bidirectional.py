@@ -100,7 +100,9 @@ def taught(model, x):
 
     def loss():
         optimizer.zero_grad()
-        value = model.objective.discriminator(*(model.logits(each) for each in shown)).mean()
+        value = model.objective.discriminator(
+            *(model.logits(model.judge(each)) for each in shown)
+        ).mean()
         value.backward()
         return value
 
@@ -167,7 +169,7 @@ def test_generator_and_encoder_play_the_swapped_game(game, sides):
     torch.manual_seed(1)
     loss = model.generator_loss(x)["loss"]
     torch.manual_seed(1)
-    real, fake = model.logits(model.real(x)), model.logits(model.fake(x))
+    real, fake = (model.logits(model.judge(each)) for each in (model.real(x), model.fake(x)))
     torch.testing.assert_close(loss, sides(real, fake).mean())
 
 
@@ -200,7 +202,7 @@ def test_the_discriminator_sees_images_beside_the_latents_they_belong_to():
     flat, z = model.fake(x).split([64, 3], dim=1)
     torch.testing.assert_close(flat.unflatten(1, SHAPE), model.decode(z))
     seen = beside(x, torch.randn(6, 3)).requires_grad_()
-    [slope] = torch.autograd.grad(model.logits(seen).sum(), seen)
+    [slope] = torch.autograd.grad(model.logits(model.judge(seen)).sum(), seen)
     assert (slope.abs().sum(0) > 0).all()
 
 
@@ -218,7 +220,7 @@ def test_images_are_augmented_and_pairs_are_packed():
     images = torch.stack([torch.cat([x[i], x[i + 1]]) for i in (0, 2, 4)]) / 2
     latents = torch.stack([torch.cat([z[i], z[i + 1]]) for i in (0, 2, 4)])
     known = model.discriminator(images, latents).squeeze(1)
-    torch.testing.assert_close(model.logits(beside(x, z)), known)
+    torch.testing.assert_close(model.logits(model.judge(beside(x, z))), known)
     values = model.discriminator_loss(torch.rand(5, *SHAPE))  # one is shown twice
     assert values["loss"].isfinite()
 
