@@ -13,28 +13,47 @@ from .conftest import REPOSITORY
 BLOCK = re.compile(r"<!-- run by tests/test_documents.py: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
 
 
-def test_the_example_of_a_new_family_runs_as_written(tmp_path):
-    blocks = dict(BLOCK.findall((REPOSITORY / "docs/adding-a-model.md").read_text()))
-    command = blocks.pop("command").split()
-    assert len(blocks) == 2
-    for name, content in blocks.items():
-        path = tmp_path / name
+def examples():
+    """Each command of the page, with the files that stand before it."""
+    found, files = [], {}
+    for name, content in BLOCK.findall((REPOSITORY / "docs/adding-a-model.md").read_text()):
+        if name == "command":
+            found.append((files, content.split()))
+            files = {}
+        else:
+            files[name] = content
+    assert not files
+    return found
+
+
+def run_as_written(files, command, folder):
+    """The record of a command in a folder that holds the files."""
+    for name, content in files.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     assert command[:3] == ["PYTHONPATH=mine", "python", "run.py"]
-    words = [word.replace("mine", str(tmp_path / "mine")) for word in command[3:]]
+    words = [word.replace("mine", str(folder / "mine")) for word in command[3:]]
     done = subprocess.run(
-        [sys.executable, "run.py", *words, "experiment=quick", f"hydra.run.dir={tmp_path}/run"],
+        [sys.executable, "run.py", *words, "experiment=quick", f"hydra.run.dir={folder}/run"],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "mine")},
+        env={**os.environ, "PYTHONPATH": str(folder / "mine")},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    values = {value.name: value for value in Record.read(tmp_path / "run/record.json").values}
+    return Record.read(folder / "run/record.json")
+
+
+def test_the_examples_of_a_new_family_and_of_a_new_loss_run_as_written(tmp_path):
+    family, loss = examples()
+    values = {v.name: v for v in run_as_written(*family, tmp_path / "family").values}
     assert values["reconstruction_mse_test_360"].value > 0
     assert values["rate_nats_test"].reason == "Autoencoder does not satisfy BoundsLikelihood"
+    record = run_as_written(*loss, tmp_path / "loss")
+    assert record.status == "finished"
+    assert record.config["model"]["objective"]["_target_"] == "my_losses.Smoothed"
 
 
 def test_every_measurement_is_documented():
