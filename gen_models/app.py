@@ -25,6 +25,8 @@ from gen_models.reporting.terminal import print_table
 from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
+GAMES = ("objective.", "adversarial.")
+
 ONLY_TRAINING = frozenset(
     {
         "adversarial",
@@ -177,7 +179,12 @@ class Run:
         splits = checkpoint.get(type(self.data).__qualname__)
         if splits is not None:  # test images may not be among those it was trained on
             self.data.load_state_dict(splits)
-        self.model.load_state_dict(checkpoint["state_dict"])
+        # A game may have a state of its own, which only training asks for.
+        own, stored = self.model.state_dict(), checkpoint["state_dict"]
+        self.model.load_state_dict(
+            {k: v for k, v in stored.items() if not k.startswith(GAMES)}
+            | {k: v for k, v in own.items() if k.startswith(GAMES)}
+        )
         self.model.to(self.device)
 
     def report(

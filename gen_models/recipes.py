@@ -63,7 +63,7 @@ def build(
         assert not arguments, "only a recipe takes arguments"
         return recipe
     if offered:
-        known = _parameters(_resolve(str(recipe["_target_"]), where))
+        known = parameters(_resolve(str(recipe["_target_"]), where))
         arguments |= {k: v for k, v in offered.items() if k in known}
     for place, node in _nodes(recipe, where):
         _check(node, place, arguments if node is recipe else {})
@@ -75,7 +75,7 @@ def build(
         raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
 
 
-def _parameters(target: Any) -> dict[str, inspect.Parameter]:
+def parameters(target: Any) -> dict[str, inspect.Parameter]:
     """What a target takes by name; `**options` of a class stands for what the next class takes."""
     found = dict(inspect.signature(target).parameters)
     makers = [kind for kind in getattr(target, "__mro__", ()) if "__init__" in vars(kind)]
@@ -86,6 +86,12 @@ def _parameters(target: Any) -> dict[str, inspect.Parameter]:
         del found[rest[0]]
         found = {**inspect.signature(maker).parameters, **found}
     return found
+
+
+def defaults(target: Any) -> dict[str, Any]:
+    """Plain values of the arguments that a target does without."""
+    plain = (bool, int, float, str, type(None))
+    return {k: p.default for k, p in parameters(target).items() if isinstance(p.default, plain)}
 
 
 def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:
@@ -173,14 +179,14 @@ def _check(node: Mapping[str, Any], place: str, supplied: Mapping[str, Any]) -> 
     """Refuse a recipe whose target or arguments are wrong, in words of the config."""
     target = _resolve(str(node["_target_"]), place)
     try:
-        parameters = _parameters(target)
+        known = parameters(target)
     except (TypeError, ValueError):
         return
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
         return
     for key in [*node, *supplied]:
-        if key not in parameters and not str(key).startswith("_"):
-            raise UsageError(unknown_key(f"{place}.{key}" if place else str(key), parameters))
+        if key not in known and not str(key).startswith("_"):
+            raise UsageError(unknown_key(f"{place}.{key}" if place else str(key), known))
 
 
 def _resolve(path: str, place: str) -> Any:

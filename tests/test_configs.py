@@ -61,7 +61,7 @@ def test_every_likelihood_builds():
 def test_every_objective_belongs_to_one_family_and_the_other_says_so():
     for name in choices("model/objective"):
         made, refused = [], []
-        for family in ("vae", "gan"):
+        for family in ("vae", "began"):  # whose discriminator serves every game
             config = composed(f"model={family}", f"model/objective={name}")
             try:
                 made.append(model(config))
@@ -69,6 +69,14 @@ def test_every_objective_belongs_to_one_family_and_the_other_says_so():
                 refused.append(str(error))
         assert len(made) == len(refused) == 1, name
         assert f"model.objective={type(made[0].objective).__name__}" in refused[0]
+
+
+def test_a_game_of_errors_wants_a_discriminator_that_gives_them():
+    for family in ("model=gan model/objective", "model=vae_gan model/objective@model.adversarial"):
+        *words, group = family.split()
+        config = composed(*words, f"{group}=boundary_equilibrium")
+        with pytest.raises(UsageError, match="does not give: choose model=began"):
+            model(config)
 
 
 @pytest.mark.parametrize("group", ["trainer", "logger", "experiment", "evaluation"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from gen_models.distributions.fitted import FittedMixture
 from gen_models.errors import UsageError
-from gen_models.models.adversary import made_game, verdict
+from gen_models.models.adversary import check_judgements, in_full, made_game, verdict
 from gen_models.models.autoencoder import Autoencoder
 from gen_models.models.latent import NetworkFactory
 from gen_models.models.phase import OptimizerFactory, Phase
@@ -45,6 +45,8 @@ class AdversarialAutoencoder(Autoencoder):
         UsageError: If the weight is negative; if the prior is fitted to the latents.
     """
 
+    remedy: ClassVar[str] = "lower model.optimizer.lr or model.discriminator_optimizer.lr"
+
     def __init__(
         self,
         *,
@@ -72,6 +74,7 @@ class AdversarialAutoencoder(Autoencoder):
             discriminator_optimizer, "model.discriminator_optimizer"
         )
         self.adversarial = made_game(adversarial)
+        check_judgements(self.adversarial, self.discriminator)
         self.joint = joint
         if joint:
             self.regularisers["adversarial"] = self.cost
@@ -92,7 +95,7 @@ class AdversarialAutoencoder(Autoencoder):
 
     def logits(self, z: Tensor) -> Tensor:
         """How much latents (B, D) look like the prior's to the discriminator: (B,)."""
-        return self.discriminator(z[..., None, None]).squeeze(1)
+        return in_full(self.discriminator(z[..., None, None]).squeeze(1))
 
     def deceived(self, z: Tensor) -> Tensor:
         """The encoder's side of the game on its latents (B, D), weighted: (B,)."""

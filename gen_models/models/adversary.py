@@ -53,13 +53,32 @@ def verdict(game: AdversarialObjective, real: Tensor, fake: Tensor) -> dict[str,
         fake: Its logits of what was made, (B,).
 
     Returns:
-        "loss"; the mean logits; "told_apart", the share of pairs in which the real logit is the
-        higher one; what the objective measures.
+        "loss" and "game", the same until others add to the loss; the mean logits; "told_apart",
+        the share of pairs in which the real logit is the higher one: 1 where the discriminator is
+        never wrong; what the objective measures.
     """
     apart = (real > fake).float().mean()
     means = {"real_logit": real.mean(), "fake_logit": fake.mean(), "told_apart": apart}
     loss = game.discriminator(real, fake).mean()
-    return {"loss": loss, **means, **game.measures(real, fake)}
+    return {"loss": loss, "game": loss, **means, **game.measures(real, fake)}
+
+
+def check_judgements(game: AdversarialObjective, discriminator: nn.Module) -> None:
+    """Refuse a game of reconstruction errors with a discriminator that gives none.
+
+    Raises:
+        UsageError: Saying which would do.
+    """
+    if game.of_errors and not getattr(discriminator, "gives_errors", False):
+        raise UsageError(
+            f"{type(game).__name__} plays with reconstruction errors, which this discriminator "
+            "does not give: choose model=began, or model/trunk=autoencoding beside it"
+        )
+
+
+def in_full(said: Tensor) -> Tensor:
+    """The same in float32 at least: under autocast losses of half precision would be summed up."""
+    return said.to(torch.promote_types(said.dtype, torch.float32))
 
 
 def pack(shown: Tensor, size: int) -> Tensor:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from gen_models.errors import UsageError
 from gen_models.models.phase import Phase, images_of, scale_rate
 from gen_models.models.state import difference, random_state, set_random_state
-from gen_models.recipes import describe
+from gen_models.recipes import defaults, describe
 
 
 class GenerativeModule(pl.LightningModule):
@@ -38,10 +38,12 @@ class GenerativeModule(pl.LightningModule):
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
         settled: Arguments that had their say when training began, and may be others where a
             checkpoint is gone on with or evaluated.
+        remedy: What its user may change where training goes wrong.
     """
 
     lr_schedule: Callable[[int], float] | None = None
     settled: ClassVar[frozenset[str]] = frozenset()
+    remedy: ClassVar[str] = "lower model.optimizer.lr"
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +151,7 @@ class GenerativeModule(pl.LightningModule):
         # Sums stay on the device: waiting for a number in every step would stall it.
         for key, value in values.items():
             total, count = self._sums.get(f"train/{name}/{key}", (0.0, 0))
-            self._sums[f"train/{name}/{key}"] = (total + value.detach(), count + 1)
+            self._sums[f"train/{name}/{key}"] = (total + value.detach().float(), count + 1)
 
     def on_train_end(self) -> None:
         """Write what has gathered since the last interval, and stop the clock."""
@@ -162,8 +164,7 @@ class GenerativeModule(pl.LightningModule):
         return self.training_seconds + leg
 
     def _log(self) -> None:
-        means = self._flush()
-        self.log_dict(means, logger=False)
+        self.log_dict(self._flush(), logger=False)
 
     def _flush(self) -> dict[str, float]:
         means = {key: (total / count).item() for key, (total, count) in self._sums.items()}
@@ -177,7 +178,7 @@ class GenerativeModule(pl.LightningModule):
     def diverge(self, reason: str) -> None:
         """Say why the model is beyond repair, and end training."""
         self.diverged = f"{reason} at {self.images_seen} images"
-        self.tell("divergence", f"{reason}; lower model.optimizer.lr, or add model/penalties=r1")
+        self.tell("divergence", f"{reason}; {self.remedy}")
         self.trainer.should_stop = True
 
     def tell(self, kind: str, text: str) -> None:
@@ -236,13 +237,14 @@ class GenerativeModule(pl.LightningModule):
         Raises:
             UsageError: If one is not; says where they differ.
         """
-        stored = checkpoint.get("hyper_parameters", {})
+        stored = {**defaults(type(self)), **checkpoint.get("hyper_parameters", {})}
         for key in [key for key in compare if key not in self.settled]:
             place = difference(stored.get(key), self.hparams[key], key)
             if place is not None:
-                raise UsageError(f"the checkpoint is of another model: {place}")
+                also = f"; set model.{key} as it was there"
+                raise UsageError(f"the checkpoint is of another model: {place}{also}")
         self.images_seen = checkpoint["images_seen"]
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]
-        self.events = checkpoint.get("events", [])  # older checkpoints have none
+        self.events = checkpoint.get("events", [])
         self.training_seconds = checkpoint["training_seconds"]

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from gen_models.capabilities import Infers, Reconstructs
 from gen_models.distributions import DiagonalGaussian
 from gen_models.errors import UsageError
-from gen_models.models.adversary import pack, whole_packs
+from gen_models.models.adversary import in_full, pack, whole_packs
 from gen_models.models.average import ExponentialAverage
 from gen_models.models.gan import GAN
 from gen_models.models.latent import NetworkFactory, Shape
@@ -95,8 +95,8 @@ class BiGAN(GAN, Reconstructs):
         return self.encoder(x) if average is None else average(x)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents (B, D) of scaled images (B, C, H, W): E(x), or a draw from it."""
-        code = self.code(x)
+        """Latents (B, D) of scaled images (B, C, H, W): E(x), or a draw; never by the average."""
+        code = self.encoder(x)
         return code if isinstance(code, Tensor) else code.rsample()
 
     def real(self, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class BiGAN(GAN, Reconstructs):
         """What the discriminator says of flat pairs (B, C H W + D): (B / packing, 1)."""
         flat, z = shown.split([shown.shape[1] - self.latent_dim, self.latent_dim], dim=1)
         x = self.augment(flat.unflatten(1, self.shape))
-        return self.discriminator(pack(x, self.packing), pack(z, self.packing))
+        return in_full(self.discriminator(pack(x, self.packing), pack(z, self.packing)))
 
     def generator_loss(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Both sides' losses, "loss": generated pairs taken for real ones, and real for generated.

@@ -12,7 +12,15 @@ from torch.nn.utils import parametrize
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.errors import UsageError
-from gen_models.models.adversary import Charge, charged, pack, verdict, whole_packs
+from gen_models.models.adversary import (
+    Charge,
+    charged,
+    check_judgements,
+    in_full,
+    pack,
+    verdict,
+    whole_packs,
+)
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import unmoved
@@ -64,6 +72,10 @@ class GAN(LatentVariableModel):
     """
 
     labelled: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "lower model.optimizer.lr, penalise the discriminator's slope (model/penalties=r1), or let "
+        "it judge packs (model.packing=2)"
+    )
 
     def __init__(
         self,
@@ -94,7 +106,7 @@ class GAN(LatentVariableModel):
             scaler=scaler,
             ema_half_life=ema_half_life,
         )
-        self.remember(arguments)
+        self.remember({**arguments, "penalties": penalties or None})
         for name, count in (("n_critic", n_critic), ("packing", packing)):
             if not isinstance(count, int) or count < 1:
                 raise UsageError(f"model.{name} must be a whole number, 1 or more, not {count}")
@@ -107,6 +119,7 @@ class GAN(LatentVariableModel):
         self.objective: AdversarialObjective = made_objective(
             objective, NonSaturating(), "discriminator"
         )
+        check_judgements(self.objective, self.discriminator)
         self.penalties: dict[str, Penalty] = {
             name: build(recipe, f"model.penalties.{name}")
             for name, recipe in (penalties or {}).items()
@@ -148,7 +161,7 @@ class GAN(LatentVariableModel):
 
     def judge(self, shown: Tensor) -> Tensor:
         """All that the discriminator says of what it is shown: (B / packing, F)."""
-        return self.discriminator(pack(self.augment(shown), self.packing))
+        return in_full(self.discriminator(pack(self.augment(shown), self.packing)))
 
     def logits(self, said: Tensor, labels: Tensor | None = None) -> Tensor:
         """How real that is, (B / packing,), of all that was said, (B / packing, F)."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gen_models.errors import UsageError
-from gen_models.models.adversary import made_game, verdict
+from gen_models.models.adversary import check_judgements, in_full, made_game, verdict
 from gen_models.models.latent import NetworkFactory
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.models.vae import VAE
@@ -52,6 +52,8 @@ class VAEGAN(VAE):
         UsageError: If a weight is negative; if no pixel teaches the likelihood its parameters.
     """
 
+    remedy: ClassVar[str] = "lower model.optimizer.lr or model.discriminator_optimizer.lr"
+
     def __init__(
         self,
         *,
@@ -87,6 +89,7 @@ class VAEGAN(VAE):
         own = build(discriminator_optimizer, "model.discriminator_optimizer")
         self.discriminator_optimizer = own or self.optimizer
         self.adversarial = made_game(adversarial)
+        check_judgements(self.adversarial, self.discriminator)
         self.reconstructions = reconstructions
 
     def phases(self) -> list[Phase]:
@@ -110,7 +113,7 @@ class VAEGAN(VAE):
 
     def logits(self, x: Tensor) -> Tensor:
         """How real it holds scaled images (B, C, H, W) to be: (B,)."""
-        return self.discriminator(x).squeeze(1)
+        return in_full(self.discriminator(x).squeeze(1))
 
     def fakes(self, count: int, z: Tensor | None) -> Tensor:
         """What was made: `count` samples, and behind them what latents z (B, D) decode to, scaled.

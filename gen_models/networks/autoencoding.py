@@ -30,6 +30,8 @@ class AutoencodingTrunk(nn.Module):
             does.
     """
 
+    gives_errors = True
+
     def __init__(
         self,
         shape: Shape,

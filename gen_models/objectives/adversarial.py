@@ -22,6 +22,8 @@ class AdversarialObjective(ABC):
     """What a GAN asks of its objective: the losses of the two sides, larger logits meaning real."""
 
     relativistic: ClassVar[bool] = False
+    of_errors: ClassVar[bool] = False
+    """Whether a logit is minus a reconstruction error, at most 0."""
 
     @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -164,6 +166,7 @@ class BoundaryEquilibrium(nn.Module, AdversarialObjective):
     """
 
     k: Tensor
+    of_errors: ClassVar[bool] = True
 
     def __init__(self, ratio: float = 0.75, rate: float = 1e-3) -> None:
         super().__init__()

@@ -38,9 +38,10 @@ class Seen:
 class Saturation:
     """The discriminator is never wrong and has next to nothing left to lose.
 
-    It tells real from generated in `apart` of all pairs, and its loss, penalties included, is below
-    `loss` of what equal logits cost, in the mean since the last validation. A loss that equal
-    logits make 0, as Wasserstein's and BEGAN's, has no such end and is not judged.
+    It tells real from generated in `apart` of all pairs, and its side of the game, penalties and
+    other costs aside, is below `loss` of what equal logits cost, in the mean since the last
+    validation. A loss that equal logits make 0, as Wasserstein's and BEGAN's, has no such end and
+    is not judged.
 
     Attributes:
         apart: Share of pairs.
@@ -53,19 +54,19 @@ class Saturation:
 
     def __call__(self, seen: Seen) -> str | None:
         """What is wrong and what to do, where something is."""
-        game = getattr(getattr(seen.module, "objective", None), "discriminator", None)
-        names = "told_apart", "loss"
+        objective = getattr(seen.module, "adversarial", getattr(seen.module, "objective", None))
+        game = getattr(objective, "discriminator", None)
+        names = "told_apart", "game"
         means = [mean(seen.rows, f"train/discriminator/{name}") for name in names]
         if game is None or None in means:
             return None
         apart, loss = (number for number in means if number is not None)
-        equal = game(torch.zeros(1), torch.zeros(1)).item()
+        equal = game(*torch.zeros(2, 1, device=seen.module.device)).item()
         if not equal > 0 or apart < self.apart or loss > self.loss * equal:
             return None
         return (
             f"the discriminator tells {apart:.1%} of pairs apart at a loss of {loss:.2g}, where "
-            f"equal logits cost {equal:.2g}: it teaches little; penalise its slope "
-            "(model/penalties=r1) or lower its rate (model.discriminator_optimizer)"
+            f"equal logits cost {equal:.2g}: it teaches little; {seen.module.remedy}"
         )
 
 
@@ -94,8 +95,7 @@ class Collapse:
             return None
         return (
             f"samples are {made / real:.1%} as far from each other as real images are; restart "
-            "with another seed and a lower rate, and let a discriminator judge packs "
-            "(model.packing=2) or pay for its slope (model/penalties=r1)"
+            f"with another seed, and {seen.module.remedy}"
         )
 
 
@@ -114,6 +114,14 @@ class Watch(pl.Callback):
         self._real: Tensor | None = None
         self._images = -1.0
         self._times: Counter[str] = Counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on from."""
+        return {"images": self._images, "times": dict(self._times)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._images, self._times = state["images"], Counter(state["times"])
 
     def on_validation_batch_end(
         self,

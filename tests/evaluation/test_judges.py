@@ -84,6 +84,18 @@ def test_what_was_learned_from_is_not_judged():
     assert abs(value) < 3.5 * error
 
 
+def test_neither_samples_nor_images_that_were_learned_by_heart_are_judged():
+    """A line in 900 dimensions parts 50 points from 50 others of their law, but no new ones."""
+    few = [torch.randn(count, 1, 30, 30) for count in (50, 50, 100)]
+    train, test = (ImageSet(images) for images in few[:2])
+    seen = replace(evidence(0.0), train=train, real=test)
+    critic = Critic(LINE, images=6400, batch_size=32, rate=1e-2)
+    value, error = critic.estimate(seen, few[2])
+    assert abs(value) < 3.5 * error
+    by_heart = critic.estimate(replace(seen, real=train), few[2])
+    assert by_heart.value > 5 * by_heart.error
+
+
 def test_the_measurement_has_floor_and_ceiling_and_leaves_the_model_alone(tmp_path):
     seen = evidence(1.5, folder=tmp_path)
     before, state = copy.deepcopy(seen.model.state_dict()), torch.random.get_rng_state()

@@ -173,10 +173,16 @@ def test_generator_and_encoder_play_the_swapped_game(game, sides):
     torch.testing.assert_close(loss, sides(real, fake).mean())
 
 
+class Lopsided(BoundaryEquilibrium):
+    """It plays with any logits, so that only the roles are in the way."""
+
+    of_errors = False
+
+
 def test_a_game_without_a_side_for_the_encoder_is_refused_in_one_line():
     assert [mirror(game) for game, _ in SIDES] == [0, 0, 1, 0, 0, 0]
-    with pytest.raises(UsageError, match="objective=BoundaryEquilibrium is another") as error:
-        bigan(objective=BoundaryEquilibrium())
+    with pytest.raises(UsageError, match="objective=Lopsided is another") as error:
+        bigan(objective=Lopsided())
     assert "\n" not in str(error.value)
 
 
@@ -238,6 +244,42 @@ def test_the_averaged_encoder_is_the_one_that_reconstructs(trainer, images, tmp_
     loaded = ALI.load_from_checkpoint(tmp_path / "a.ckpt")
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
     torch.testing.assert_close(loaded.reconstruct(x), model.reconstruct(x))
+
+
+class Followed(BiGAN):
+    """Keeps the encoder's first weights, and those after each iteration."""
+
+    def after_iteration(self, images):
+        self.steps.append(next(self.encoder.parameters()).detach().clone())
+        super().after_iteration(images)
+
+
+def test_the_averaged_encoder_lags_behind_by_its_half_life(trainer, images):
+    """Three iterations of 16 images: beta^3 of where it was, the rest of where it went."""
+    model, beta = bigan(Followed, ema_half_life=20), 0.5 ** (16 / 20)
+    first = next(model.encoder.parameters()).detach().clone()
+    model.steps = []
+    trainer(max_epochs=1).fit(model, images)
+    known = beta**3 * first + (1 - beta) * sum(
+        beta ** (2 - t) * weights for t, weights in enumerate(model.steps)
+    )
+    torch.testing.assert_close(next(model.encoder_average.parameters()), known)
+    assert (known - first).abs().max() > 1e-4  # it has moved
+    assert (known - model.steps[-1]).abs().max() > 1e-4  # and lags
+
+
+def test_the_discriminators_spectral_norm_rests_in_the_turn_of_generator_and_encoder():
+    spectral = {"hidden": (16,), "spectral": True}
+    model = bigan(
+        trunk=partial(MLPTrunk, **spectral),
+        joint=partial(JointTrunk, image_features=8, **spectral),
+    )
+    for loss, moves in ((model.generator_loss, False), (model.discriminator_loss, True)):
+        before = [buffer.clone() for buffer in model.discriminator.buffers()]
+        assert len(before) == 8  # two of the power iteration for each of four layers
+        loss(torch.rand(4, *SHAPE))["loss"].backward()
+        pairs = zip(before, model.discriminator.buffers(), strict=True)
+        assert all(torch.equal(*pair) for pair in pairs) != moves
 
 
 def test_points_on_a_ring_are_reconstructed():

@@ -121,3 +121,17 @@ class Constant(torch.nn.Module):
 
     def forward(self, x):
         return x.new_zeros(len(x), self.features)
+
+
+def test_an_argument_that_came_later_is_its_default_in_an_older_checkpoint():
+    model = GAN(**parts())
+    stored = {k: v for k, v in model.hparams.items() if k not in ("packing", "penalties")}
+    older = {
+        "hyper_parameters": stored,
+        **{"images_seen": 7, "iterations": 1, "history": [], "training_seconds": 0.0},
+    }
+    model.restore(older, compare=tuple(model.hparams))
+    assert model.images_seen == 7
+    other = GAN(**parts(), packing=2)
+    with pytest.raises(UsageError, match=r"packing is 1 there and 2 here; set model\.packing as"):
+        other.restore(older, compare=tuple(other.hparams))

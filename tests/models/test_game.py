@@ -11,14 +11,16 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, TensorDataset
 
-from gen_models.models import GAN
+from gen_models.models import GAN, VAEGAN, BiGAN
+from gen_models.models.adversary import whole_packs
 from gen_models.models.gan import pack
-from gen_models.networks import AutoencodingTrunk, ConvGenerator, MLPTrunk
+from gen_models.networks import AutoencodingTrunk, ConvGenerator, JointTrunk, MLPTrunk
 from gen_models.objectives import (
     DRAGAN,
     R1,
     R2,
     BoundaryEquilibrium,
+    Cosine,
     GradientPenalty,
     Linear,
     Relativistic,
@@ -236,6 +238,28 @@ def test_packs_of_m_tell_p_from_q_as_their_products_do(size, variation):
     assert impossible.double().mean().item() == pytest.approx(variation)
 
 
+@pytest.mark.parametrize(
+    ("count", "size", "known"),
+    [
+        (5, 2, [0, 1, 2, 3, 4, 0]),
+        (1, 2, [0, 0]),
+        (2, 5, [0, 1, 0, 1, 0]),
+        (4, 2, [0, 1, 2, 3]),
+    ],
+)
+def test_a_pack_that_is_not_full_is_filled_with_the_first_images(count, size, known):
+    x = torch.rand(count, *SHAPE)
+    assert torch.equal(whole_packs(x, size), x[known])
+    shown = []
+    gan = GAN(**parts(), packing=size, objective=Relativistic())
+    gan.discriminator.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    for loss in (gan.discriminator_loss, gan.generator_loss):
+        assert loss(x)["loss"].isfinite()
+    real = x[known].reshape(-1, size, *SHAPE[1:])
+    assert sum(torch.equal(packs, real) for packs in shown) == 2  # once for each player
+    assert {packs.shape for packs in shown} == {real.shape}
+
+
 def began():
     trunk = partial(
         AutoencodingTrunk,
@@ -269,3 +293,59 @@ def test_the_balance_of_began_rests_in_validation_and_in_the_generators_turn(tra
     gan.train()
     gan.generator_loss(torch.rand(4, *SHAPE))
     assert gan.objective.k == 0
+
+
+def r3gan():
+    fade = Cosine(images=96, start=0.1, end=0.01)
+    penalties = {"r1": R1(fade), "r2": R2(fade)}
+    schedule = Linear(images=96, start=1.0, end=0.1)
+    return GAN(**parts(), objective=Relativistic(), penalties=penalties, lr_schedule=schedule)
+
+
+def bigan():
+    small = partial(MLPTrunk, hidden=(16,), spectral=True)
+    joint = partial(JointTrunk, image_features=8, hidden=(16,))
+    own = {"trunk": small, "joint": joint, "encoder": partial(MLPTrunk, hidden=(16,))}
+    return BiGAN(**{**parts(), **own}, ema_half_life=20)
+
+
+def leaning_began():
+    gan = began()
+    gan.objective.k.fill_(0.9)  # at 0 it would stay there
+    return gan
+
+
+RESUMED = {
+    "wgan_gp": lambda: GAN(  # stopped after the first of two turns of the discriminator
+        **parts(), objective=Wasserstein(), penalties={"gp": GradientPenalty(10.0)}, n_critic=2
+    ),
+    "r3gan": r3gan,
+    "bigan": bigan,
+    "vae_gan": lambda: VAEGAN(
+        **parts(),
+        discriminator=partial(MLPTrunk, hidden=(16,)),
+        features=5,
+        adversarial_weight=Linear(images=96),
+    ),
+    "began": leaning_began,
+}
+
+
+@pytest.mark.parametrize("family", RESUMED)
+def test_a_resumed_game_ends_where_the_whole_one_does(family, trainer, images, tmp_path):
+    """Weights, averages, power iterations, balances, and the losses on the way: bit for bit."""
+    # Torch's loader seeds each epoch by the noise, a resumed one before its own noise is back.
+    images.generator = torch.Generator()
+    ends, checkpoint = [], tmp_path / "a.ckpt"
+    for legs in ((2,), (1, 2)):
+        torch.manual_seed(5)
+        for leg, epochs in enumerate(legs):
+            model, fit = RESUMED[family](), trainer(max_epochs=epochs)
+            fit.fit(model, images, ckpt_path=checkpoint if leg else None)
+            fit.save_checkpoint(checkpoint)
+        ends.append(model)
+    whole, resumed = ends
+    assert whole.iterations == resumed.iterations == 6
+    assert whole.history == resumed.history
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
+from gen_models.data.ranges import Scaler
 from gen_models.distributions import ContinuousBernoulli, Gaussian, VampPrior
 from gen_models.distributions.posteriors import FullCovariance
 from gen_models.errors import UsageError
@@ -66,11 +67,17 @@ def test_what_is_added_moves_the_generator_and_the_game_never_the_encoder(part, 
     assert weight == "feature_weight" or moved == taught
 
 
-def test_the_loss_is_the_paper_written_out():
-    model = vae_gan(
-        pixel_weight=0.5, feature_weight=2.0, adversarial_weight=0.7, objective=NegativeELBO(3.0)
-    )
-    x = torch.rand(8, *SHAPE)
+def written_out(**options):
+    """A model with weights that can be told apart, and images: pixels, and scaled."""
+    weights = {"pixel_weight": 0.5, "feature_weight": 2.0, "adversarial_weight": 0.7}
+    model = vae_gan(**weights, objective=NegativeELBO(3.0), **options)
+    pixels = torch.rand(8, *SHAPE)
+    return model, pixels, model.scaler(pixels)
+
+
+@pytest.mark.parametrize("scaler", [None, Scaler([0.3], [0.2])], ids=["unit", "scaled"])
+def test_the_loss_is_the_paper_written_out(scaler):
+    model, pixels, x = written_out(scaler=scaler)
     torch.manual_seed(1)
     values = model.loss(x)
     torch.manual_seed(1)
@@ -78,17 +85,18 @@ def test_the_loss_is_the_paper_written_out():
     posterior = model.encoder(x)
     z = posterior.rsample((1,))[0]
     made = torch.sigmoid(2 * model.generator(z))
-    pixels = Normal(made, 0.3).log_prob(x).sum((1, 2, 3))
+    likelihood = Normal(made, 0.3).log_prob(pixels).sum((1, 2, 3))
+    made = model.scaler(made)
     features = (leaky(trunk(x)) - leaky(trunk(made))).square().sum(1) / 2
     rate = kl_divergence(posterior, Independent(Normal(torch.zeros(3), torch.ones(3)), 1))
-    samples = torch.sigmoid(2 * model.generator(torch.randn(8, 3)))
+    samples = model.scaler(torch.sigmoid(2 * model.generator(torch.randn(8, 3))))
     convinced = torch.cat([-head(leaky(trunk(each))) for each in (samples, made)])
     game = torch.nn.functional.softplus(convinced).mean()
-    expected = (3 * rate - 0.5 * pixels + 2 * features).mean() + 0.7 * game
+    expected = (3 * rate - 0.5 * likelihood + 2 * features).mean() + 0.7 * game
     torch.testing.assert_close(values["loss"], expected)
     torch.testing.assert_close(values["adversarial"], game)
     torch.testing.assert_close(values["feature_error"], features.mean())
-    torch.testing.assert_close(values["negative_elbo_nats"], (rate - pixels).mean())
+    torch.testing.assert_close(values["negative_elbo_nats"], (rate - likelihood).mean())
 
 
 def test_the_bound_is_of_pixels_whatever_is_trained():
@@ -117,13 +125,16 @@ def test_a_blind_discriminator_pays_what_the_game_says(game, reconstructions):
 
 
 def test_the_discriminator_is_shown_samples_and_reconstructions_in_equal_numbers():
-    model = vae_gan().eval()
+    model = vae_gan(scaler=Scaler([0.3], [0.2])).eval()
     z = torch.randn(6, 3)
     torch.manual_seed(4)
     made = model.fakes(6, z)
     torch.manual_seed(4)
-    torch.testing.assert_close(made[:6], model.decode(model.sample_prior(6)))
-    torch.testing.assert_close(made[6:], model.decode(z))
+    torch.testing.assert_close(made[:6], model.scaler(model.decode(model.sample_prior(6))))
+    torch.testing.assert_close(made[6:], model.scaler(model.decode(z)))
+    x = model.scaler(torch.rand(6, *SHAPE))
+    real = model.discriminator_loss(x)["real_logit"]
+    torch.testing.assert_close(real, model.discriminator(x).mean())
     assert model.fakes(6, None).shape == (6, *SHAPE)
 
 

@@ -187,7 +187,8 @@ class _Run:
 
         They are frozen afterwards: a step that hangs on the chain's own past breaks the weights.
         """
-        point = self.started()
+        # One chain alone would not say how much log r varies.
+        point = self.started(max(2, self.annealing.chains))
         log_step = torch.full((len(self.path.pixels),), FIRST_STEP).log().to(point.start)
         betas, walked, ratios = geometric(self.annealing.tuning), [], [point.ratio]
         for beta in betas[1:]:
@@ -199,7 +200,7 @@ class _Run:
 
     def forward(self, pace: Pace) -> Annealed:
         """From the start to the posterior."""
-        point = self.started()
+        point = self.started(self.annealing.chains)
         log_weights, accepted = torch.zeros_like(point.ratio), torch.zeros_like(pace.scale)
         for last, beta in pairwise(self.stops(pace)):
             log_weights += (beta - last) * point.ratio
@@ -221,10 +222,10 @@ class _Run:
         count = self.annealing.temperatures
         return sigmoid(count) if self.annealing.stops == "sigmoid" else pace.stops(count)
 
-    def started(self) -> Point:
+    def started(self, chains: int) -> Point:
         """Chains at draws of the start."""
         with seeded(self.generator):
-            z = self.path.draw(self.annealing.chains)
+            z = self.path.draw(chains)
         point = self.path(z)
         # A chain at density 0 has no gradient to leave by.
         refuse_infinite(point.ratio.abs(), "the weight")

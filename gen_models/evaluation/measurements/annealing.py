@@ -23,7 +23,7 @@ from gen_models.evaluation.observation import encoder_of, joint_of, source_of
 from gen_models.evaluation.precision import full_precision
 from gen_models.records import Value
 
-STOPS = {"fitted": "even in the log of the precision, tuned too", "sigmoid": "sigmoid"}
+STOPS = {"fitted": "where a preliminary run's weights lose most", "sigmoid": "sigmoid"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: In the unit of the instrument.
-        error: Its standard error over the draw of the samples, the real images held fixed; None
+        error: Its standard error over the draw of the samples, the real images held fixed
+            where an instrument does not say otherwise; None
             where there is none.
     """
 

@@ -3,6 +3,7 @@ r"""Are the fakes copies? Distances to training images, held against those of ne
 from __future__ import annotations
 
 import hashlib
+import math
 
 import torch
 from torch import Tensor
@@ -50,7 +51,9 @@ def nearest_ratio(*, train: Tensor, test: Tensor, fake: Tensor) -> Estimate:
         fake: Features (M, D).
 
     Returns:
-        0 for copies, 1 for new images of the same law, more for images unlike all of them.
+        0 for copies, 1 for new images of the same law, more for images unlike all of them. The
+        error is over the draws of fakes and of held-out images, by the delta method, the training
+        images held fixed; None where there is only one of either.
 
     Raises:
         UsageError: If the held-out images are copies themselves, or features do not fit.
@@ -58,11 +61,13 @@ def nearest_ratio(*, train: Tensor, test: Tensor, fake: Tensor) -> Estimate:
     check(training=train, test=test, fake=fake)
     distances, _ = nearest_training(train=train, fake=torch.cat([test, fake]))
     real, drawn = distances.split([len(test), len(fake)])
-    usual = real.mean().item()
+    (value, error), (usual, own) = mean_estimate(drawn), mean_estimate(real)
     if not usual:
         raise UsageError("all held-out images are copies of training images")
-    value, error = mean_estimate(drawn)
-    return Estimate(value / usual, None if error is None else error / usual)
+    ratio = value / usual
+    if error is None or own is None:
+        return Estimate(ratio)
+    return Estimate(ratio, math.hypot(error, ratio * own) / usual)
 
 
 @torch.no_grad()

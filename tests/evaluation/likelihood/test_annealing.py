@@ -81,6 +81,15 @@ def test_acceptance_holds_to_the_end_of_a_sharp_posterior():
     assert gap.mean() < 0.5 * (wide.upper - wide.lower).mean()
 
 
+def test_one_chain_has_the_stops_of_two():
+    """The spread of log r over a single chain is nothing, and would put stops anywhere."""
+    model = linear(variance=1e-3)
+    x, _ = model.joint.simulate(8, seeded(100))
+    alone, two = (annealed(model.joint, x, Annealing(2, chains=c), seeded()) for c in (1, 2))
+    assert alone.log_weights.shape == (1, 8)
+    assert alone.pace.stops(5) == two.pace.stops(5)
+
+
 def test_both_bounds_hold_and_close():
     """On another such model T = 50, 100 leave 1.85 and .23 nats; here T = 25 leaves 2.2."""
     model = linear()

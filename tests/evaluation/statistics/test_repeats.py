@@ -1,5 +1,7 @@
 """Near twins among samples, and distances to the nearest training image."""
 
+import math
+
 import pytest
 import torch
 
@@ -35,14 +37,44 @@ def test_too_few_for_the_quantile():
         near_repeats(real=torch.randn(300, 2), fake=torch.randn(199, 2))
 
 
+def repeated(law, count=500, copies=20):
+    """Draws of which `copies` have one exact copy each."""
+    drawn = law(count - copies)
+    return torch.cat([drawn, drawn[:copies]])[torch.randperm(count)]
+
+
+def test_real_images_that_repeat_exactly_need_a_share_above_theirs():
+    """No sample is nearer than 0: a generator of one picture would pass for one without twins."""
+    real, collapsed = repeated(lambda n: torch.randn(n, 4)), torch.zeros(500, 4)
+    with pytest.raises(UsageError, match=r"8\.00% of the real images have an exact copy") as error:
+        near_repeats(real=real, fake=collapsed)
+    assert "\n" not in str(error.value)
+    assert near_repeats(real=real, fake=collapsed, share=0.15).value == 1
+    fake = repeated(lambda n: torch.randn(n, 4))
+    assert near_repeats(real=real, fake=fake, share=0.15).value == pytest.approx(0.15, abs=0.06)
+
+
 def test_the_ratio_of_distances_by_hand():
     train, test = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [13.0]])
     ratio = nearest_ratio(train=train, test=test, fake=torch.tensor([[0.5], [10.5], [9.0]]))
     assert ratio.value == pytest.approx((2 / 3) / 2, rel=1e-6)
-    assert ratio.error == pytest.approx(torch.tensor([0.5, 0.5, 1.0]).std().item() / 3**0.5 / 2)
+    of_fakes, of_others = 1 / 12**0.5 / 3**0.5, 2**0.5 / 2**0.5  # of the means 2/3 and 2
+    assert ratio.error == pytest.approx(math.hypot(of_fakes / 2, 2 / 3 * of_others / 4))
     assert nearest_ratio(train=train, test=test, fake=train).value == 0
     with pytest.raises(UsageError, match="copies of training images"):
         nearest_ratio(train=train, test=train, fake=test)
+    assert nearest_ratio(train=train, test=test[:1], fake=train).error is None
+
+
+def test_the_ratios_error_is_its_scatter_over_draws_of_fakes_and_of_few_held_out_images():
+    """60 held-out images beside 2,000 fakes: nearly all of the scatter is theirs."""
+    train = torch.randn(200, 2)
+    ratios = [
+        nearest_ratio(train=train, test=torch.randn(60, 2), fake=torch.randn(2000, 2))
+        for _ in range(150)
+    ]
+    values, errors = torch.tensor(ratios, dtype=torch.float64).T
+    assert values.std().item() == pytest.approx(errors.mean().item(), rel=0.25)
 
 
 def test_new_images_of_the_same_law_lie_as_near_as_held_out_ones():
