@@ -148,6 +148,17 @@ def test_the_search_starts_at_the_probes_guess_too():
     assert "probe" not in plain[name].protocol
 
 
+def test_beside_the_search_stands_what_learning_by_heart_would_leave():
+    made = evidence(LinearDecoder())
+    made.batch = 7
+    value = by_name(evaluate(made, [Inversion(images=12, steps=2, restarts=1)]))
+    [anchor] = value["inversion_mse_test_12"].anchors
+    train = to_pixels(made.train.images)
+    every = [min((x - y).square().mean().item() for y in train) for x in pixels(12)]
+    assert anchor.of == "the nearest training image"
+    assert anchor.value == pytest.approx(sum(every) / 12, rel=1e-5)
+
+
 def test_found_images_stay_beside_their_originals_in_every_batch():
     model = LinearDecoder()
     made = evidence(model)

@@ -84,14 +84,17 @@ class Inversion(Measurement):
         return [*values, blank(name, title, unit, None, count, protocol, ASPECT)]
 
     def measure(self, evidence: Evidence) -> list[Value]:
-        """The errors of the best latents found."""
+        """The errors of the best latents found; beside them, that of learning by heart."""
         images = evidence.real.images[: self.images]
         found, latents = self.search(evidence, images)
         parts = iter(found.split(evidence.batch))
         *empties, norm = self.blanks(evidence)
         squares = latents.cpu().double().square().mean(1)
-        errors = error_values(empties, lambda _: next(parts), evidence, images)
-        return [*errors, mean_filled(norm, squares)]
+        mse, *others = error_values(empties, lambda _: next(parts), evidence, images)
+        if mse.value is not None:
+            known = Anchor(by_heart(evidence, images), "the nearest training image")
+            mse = replace(mse, anchors=(known,))
+        return [mse, *others, mean_filled(norm, squares)]
 
     def search(self, evidence: Evidence, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (N, C, H, W) of the best reconstructions of bytes, and their latents (N, D)."""
@@ -99,6 +102,16 @@ class Inversion(Measurement):
         guess = None if evidence.probe is None else evidence.encoder.posterior(pixels).mean[None]
         arguments = self.steps, self.restarts, self.rate, evidence.generator(), guess
         return invert(evidence.model, pixels, *arguments)
+
+
+def by_heart(evidence: Evidence, images: Tensor) -> float:
+    """Mean squared error of the nearest training image, in pixels, to each of (N, C, H, W)."""
+    wanted = torch.cat(list(evidence.batches(images))).flatten(1).double()
+    least = torch.full((len(wanted),), math.inf, dtype=torch.float64, device=wanted.device)
+    for pixels in evidence.batches(evidence.train.images):
+        apart = torch.cdist(wanted, pixels.flatten(1).double())
+        least = torch.minimum(least, apart.min(1).values)
+    return (least.square().mean() / wanted.shape[1]).item()
 
 
 def error_blanks(name: str, title: str, split: str, count: int, protocol: str) -> list[Value]:
