@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +13,7 @@ from gen_models.errors import UsageError
 from gen_models.models.adversary import check_judgements, in_full, made_game, verdict
 from gen_models.models.autoencoder import Autoencoder
 from gen_models.models.latent import NetworkFactory
-from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import AdversarialObjective
 from gen_models.objectives.regularisers import Encoded
@@ -82,10 +81,8 @@ class AdversarialAutoencoder(Autoencoder):
     def phases(self) -> list[Phase]:
         """Jointly: discriminator, autoencoder. Else: autoencoder, discriminator, encoder."""
         own = list(self.discriminator.parameters())
-        theirs = {id(p) for p in own}
         (teacher,) = super().phases()
-        moved = [p for p in teacher.parameters if id(p) not in theirs]
-        teacher = replace(teacher, parameters=moved)
+        teacher = sparing(teacher, own)
         optimizer = self.discriminator_optimizer
         discriminator = Phase("discriminator", self.discriminator_loss, own, optimizer)
         if self.joint:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gen_models.models.latent import NetworkFactory
-from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
 from gen_models.objectives.adversarial import NonSaturating
 from gen_models.objectives.schedules import check_not_negative
@@ -75,11 +74,9 @@ class FactorVAE(VAE):
     def phases(self) -> list[Phase]:
         """The VAE, then the discriminator, each with its own parameters."""
         own = list(self.discriminator.parameters())
-        theirs = {id(p) for p in own}
         (teacher,) = super().phases()
-        moved = [p for p in teacher.parameters if id(p) not in theirs]
         return [
-            replace(teacher, parameters=moved),
+            sparing(teacher, own),
             Phase("discriminator", self.discriminator_loss, own, self.discriminator_optimizer),
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,6 +62,12 @@ class Phase:
         if labels is None:
             raise UsageError(f"the phase {self.name} of the model needs labels; the data have none")
         return self.loss(x, labels)
+
+
+def sparing(phase: Phase, parameters: Iterable[nn.Parameter]) -> Phase:
+    """The same turn, which leaves another player's parameters alone."""
+    others = {id(p) for p in parameters}
+    return replace(phase, parameters=[p for p in phase.parameters if id(p) not in others])
 
 
 def images_of(batch: Any) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from gen_models.errors import UsageError
 from gen_models.models.adversary import check_judgements, in_full, made_game, verdict
 from gen_models.models.latent import NetworkFactory
-from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
 from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import AdversarialObjective
@@ -95,11 +95,9 @@ class VAEGAN(VAE):
     def phases(self) -> list[Phase]:
         """The VAE, then the discriminator, each with its own parameters."""
         own = list(self.discriminator.parameters())
-        theirs = {id(p) for p in own}
         (teacher,) = super().phases()
-        moved = [p for p in teacher.parameters if id(p) not in theirs]
         return [
-            replace(teacher, parameters=moved),
+            sparing(teacher, own),
             Phase("discriminator", self.discriminator_loss, own, self.discriminator_optimizer),
         ]
 
