@@ -1,8 +1,9 @@
 """Does everything run on the GPU, and give what the CPU gives? `python benchmarks/gpu_check.py`.
 
-One table in a few minutes: for each family the losses of the first steps on both devices, training
-speed on both, and every measurement of one trained model on both. Needs neither Hydra nor a
-download. Without a GPU it compares the CPU with itself, which tests the script.
+One table in a few minutes: of VAE and GAN the losses of the first steps on both devices, training
+speed on both, and every measurement of one trained model on both; of each kind of game the losses
+on both, in float32 and under bfloat16 autocast, and a few steps with the watch. Needs neither Hydra
+nor a download. Without a GPU it compares the CPU with itself, which tests the script.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from gen_models.data import Digits
+from gen_models.data import Composed, Cutout, Digits, Translation
 from gen_models.distributions import ContinuousBernoulli
 from gen_models.evaluation import (
     Classes,
@@ -40,10 +41,19 @@ from gen_models.evaluation import (
     ShippedClassifier,
     evaluate,
 )
-from gen_models.models import GAN, VAE
-from gen_models.networks import ConvGenerator, ConvTrunk
+from gen_models.models import GAN, VAE, VAEGAN, BiGAN, ConditionalGAN, InfoGAN
+from gen_models.networks import AutoencodingTrunk, ConvGenerator, ConvTrunk, JointTrunk
+from gen_models.objectives import (
+    R1,
+    R2,
+    BoundaryEquilibrium,
+    GradientPenalty,
+    Relativistic,
+    Wasserstein,
+)
 from gen_models.training.callbacks import ImageBudget
 from gen_models.training.quiet import quiet
+from gen_models.training.watch import Watch
 
 IMAGES = 20_000
 MEASUREMENTS = [
@@ -63,6 +73,20 @@ MEASUREMENTS = [
 ]
 
 
+SPECTRAL = partial(ConvTrunk, spectral=True)
+ERRORS = partial(AutoencodingTrunk, trunk=ConvTrunk, generator=partial(ConvGenerator, norm=None))
+GAMES = {
+    "wgan_gp": partial(GAN, objective=Wasserstein(), penalties={"gradient": GradientPenalty(10.0)}),
+    "r3gan": partial(GAN, objective=Relativistic(), penalties={"r1": R1(0.1), "r2": R2(0.1)}),
+    "packed": partial(GAN, packing=2, augment=Composed({"move": Translation(), "cut": Cutout()})),
+    "cgan": partial(ConditionalGAN, num_classes=10, trunk=SPECTRAL, penalties={"r1": R1(0.1)}),
+    "info_gan": partial(InfoGAN, continuous=2),
+    "bigan": partial(BiGAN, encoder=ConvTrunk, joint=JointTrunk),
+    "vae_gan": partial(VAEGAN, discriminator=SPECTRAL),
+    "began": partial(GAN, trunk=ERRORS, objective=BoundaryEquilibrium()),
+}
+
+
 def model(kind: str, data: Digits) -> Any:
     """A model with the weights of seed 0."""
     torch.manual_seed(0)
@@ -77,29 +101,39 @@ def model(kind: str, data: Digits) -> Any:
         adam = partial(torch.optim.Adam, lr=1e-3)
         return VAE(**shared, optimizer=adam, likelihood=ContinuousBernoulli)
     adam = partial(torch.optim.Adam, lr=5e-4, betas=(0.5, 0.999))
-    return GAN(**shared, optimizer=adam, ema_half_life=5000)
+    game = GAMES.get(kind, partial(GAN))
+    return game.func(**{**shared, "optimizer": adam, "ema_half_life": 5000, **game.keywords})
 
 
-def first_losses(trained: Any, data: Digits, device: str) -> list[float]:
-    """Losses of all phases on one batch before any step, with the same noise on both devices."""
+def first_losses(trained: Any, data: Digits, device: str, half: bool = False) -> list[float]:
+    """Losses of all phases on one batch before any step; latents are 1 on both devices.
+
+    Other noise is each device's own: posteriors, augmentation, places of penalties.
+    """
     trained = copy.deepcopy(trained).to(device)
     x = data.scaler(data.train.images[:64].float() / 255).to(device)
-    trained.sample_prior = lambda count: torch.ones(count, 16, device=device)
+    labels = data.train.labels[:64].to(device)
+    trained.sample_prior = lambda count, generator=None: torch.ones(
+        count, trained.latent_dim, device=device
+    )
     losses = []
     for phase in trained.phases():
         torch.manual_seed(0)
-        losses.append(phase.loss(x)["loss"].item())
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+            loss = phase.values((x, labels))["loss"]
+        loss.backward(inputs=list(phase.parameters))
+        losses.append(loss.item())
     return losses
 
 
-def train(trained: Any, data: Digits, accelerator: str) -> float:
+def train(trained: Any, data: Digits, accelerator: str, images: int = IMAGES) -> float:
     """Images per second of the project's own training."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
             max_epochs=-1,
-            callbacks=[ImageBudget(IMAGES)],
+            callbacks=[ImageBudget(images), Watch()],
             default_root_dir=folder,
             logger=False,
             enable_checkpointing=False,
@@ -162,6 +196,15 @@ def main() -> None:
             other = right[quantity]
             if value is not None and other is not None:
                 row(kind, quantity, value, other)
+    for kind in GAMES:
+        data = Digits()
+        data.setup()
+        fresh = model(kind, data)
+        for half in (False, True):
+            sides = (first_losses(fresh, data, device, half) for device in ("cpu", gpu))
+            for index, (on_cpu, on_gpu) in enumerate(zip(*sides, strict=True)):
+                row(kind, f"loss of phase {index}{', bfloat16' * half}", on_cpu, on_gpu)
+        train(fresh, data, "gpu" if gpu == "cuda" else "cpu", images=640)
     Console(width=110).print(table)
 
 
