@@ -22,6 +22,7 @@ class Cell:
         best: Better than every other model by the tests of the row.
         missing: Stands for an absent number.
         link: A relative address for the text.
+        order: The number to sort by, where it is not the estimate's.
     """
 
     text: str
@@ -30,6 +31,12 @@ class Cell:
     best: bool = False
     missing: bool = False
     link: str = ""
+    order: float | None = None
+
+    @property
+    def key(self) -> float | None:
+        """What a column is sorted by; None for a cell without a number."""
+        return self.estimate.value if self.estimate else self.order
 
     @property
     def interval(self) -> str:

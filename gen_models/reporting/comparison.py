@@ -1,4 +1,4 @@
-"""The comparison of many runs: one HTML page for a browser, Markdown beside it."""
+"""The comparison of many runs: one HTML page for a browser; Markdown, CSV and JSON beside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from gen_models.reporting import markdown, words
 from gen_models.reporting.agreement import disagreements
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.costs import cost_table
+from gen_models.reporting.exports import write_numbers
 from gen_models.reporting.groups import Group, Section, sections
 from gen_models.reporting.images import Gallery, Plot, galleries, place, plots, relative
-from gen_models.reporting.pages import protocols, render
+from gen_models.reporting.pages import protocols, render, sorting
 from gen_models.reporting.runs import Run, Unreadable, read_run
 from gen_models.reporting.tables import measurement_table
+from gen_models.reporting.tradeoffs import tradeoffs
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,14 @@ class Chapter:
     sentences: list[str]
     measurements: Table
     cost: Table
+    tradeoffs: list[Plot]
     galleries: list[Gallery]
     shared: list[Plot]
     alone: list[Plot]
 
 
 def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
-    """Write report.html and report.md that set many runs side by side.
+    """Write report.html that sets many runs side by side; report.md, .csv and .json beside it.
 
     A run whose record cannot be read gets a line that says why; the rest is still shown.
 
@@ -58,9 +61,12 @@ def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
         "comparison.html",
         chapters=chapters,
         protocols=[protocols(chapter.measurements) for chapter in chapters],
+        script=sorting(),
         commands=[run.record.command for run in whole],
         **shown,
     )
+    parts = [(chapter.section, chapter.measurements) for chapter in chapters]
+    write_numbers(folder, parts, read)
     write_whole(folder / "report.md", _comparison_markdown(chapters, shown))
     return write_whole(folder / "report.html", page)
 
@@ -85,8 +91,16 @@ def _chapter(section: Section, page: Path) -> Chapter:
         for run in (*group.finished, *group.unfinished)
     ]
     warnings += words.warned(told)
-    pictures = galleries(groups, page)
-    return Chapter(section, warnings, sentences, measurements, cost, pictures, *plots(groups))
+    return Chapter(
+        section,
+        warnings,
+        sentences,
+        measurements,
+        cost,
+        tradeoffs(groups, measurements),
+        galleries(groups, page),
+        *plots(groups),
+    )
 
 
 def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> str:

@@ -1,16 +1,19 @@
-"""Curves over images seen, as PNG bytes that fit into a page."""
+"""Curves over images seen and clouds of runs, as PNG bytes that fit into a page."""
 
 import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from statistics import fmean
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from gen_models.records import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: its darker colours first on white, where yellow is too faint, and its
 # lighter ones first on black.
@@ -18,8 +21,10 @@ COLOURS = {
     "light": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"),
     "dark": ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#7F7F7F"),
 }
-# Four styles against seven colours: 28 lines before two look the same, and print keeps them apart.
+# Four styles, or marks, against seven colours: 28 before two look the same, and print keeps them
+# apart.
 STYLES = ("-", "--", "-.", ":")
+MARKS = ("o", "s", "^", "D")
 INKS = {"light": "#1a1d21", "dark": "#e6e6e6"}
 POINTS = 200
 
@@ -30,6 +35,20 @@ class Line:
 
     label: str
     seeds: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What is drawn in one colour: a label and one point (x, y) per run."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """The means of both coordinates."""
+        xs, ys = zip(*self.points, strict=True)
+        return fmean(xs), fmean(ys)
 
 
 def curves_figure(quantity: str, lines: Sequence[Line], scheme: str = "light") -> bytes:
@@ -43,10 +62,7 @@ def curves_figure(quantity: str, lines: Sequence[Line], scheme: str = "light") -
     Returns:
         A PNG of about 20 kB, 640 pixels wide at 100 dots per inch.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.4), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _axes()
     for line, colour, style in zip(lines, cycle(COLOURS[scheme]), cycle(STYLES), strict=False):
         _draw(axes, line, colour, style)
     axes.set_xlabel("images seen")
@@ -57,6 +73,58 @@ def curves_figure(quantity: str, lines: Sequence[Line], scheme: str = "light") -
     _tint(axes, INKS[scheme])
     if lines:
         axes.legend(frameon=False, labelcolor=INKS[scheme], handlelength=3)
+    return _png(figure)
+
+
+def clouds_figure(x: str, y: str, clouds: Sequence[Cloud], scheme: str = "light") -> bytes:
+    """Draw a mark for each run, and a larger open one for the mean of each model.
+
+    Args:
+        x: The label of the x axis.
+        y: The label of the y axis.
+        clouds: One per model, one or more.
+        scheme: As in `curves_figure`.
+
+    Returns:
+        A PNG of the same size.
+    """
+    figure, axes = _axes()
+    for cloud, colour, mark in zip(clouds, cycle(COLOURS[scheme]), cycle(MARKS), strict=False):
+        xs, ys = zip(*cloud.points, strict=True)
+        axes.scatter(xs, ys, s=24, color=colour, marker=mark, alpha=0.7, linewidths=0)
+        # Open, so that it hides neither runs nor another model's mean.
+        axes.scatter(
+            *cloud.mean,
+            s=120,
+            facecolors="none",
+            edgecolors=colour,
+            marker=mark,
+            linewidths=1.8,
+            label=cloud.label,
+        )
+    # Titles are of strangers: a dollar in them is no formula.
+    axes.set_xlabel(_wrapped(x, 64), parse_math=False)
+    axes.set_ylabel(_wrapped(y, 36), parse_math=False)
+    axes.margins(0.08)
+    _tint(axes, INKS[scheme])
+    for text in axes.legend(frameon=False, labelcolor=INKS[scheme]).get_texts():
+        text.set_parse_math(False)
+    return _png(figure)
+
+
+def _wrapped(label: str, width: int) -> str:
+    """Lines that are no longer than an axis."""
+    return "\n".join(fill(line, width) for line in label.splitlines())
+
+
+def _axes() -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.4), dpi=100, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return _fewer_colours(buffer.getvalue())

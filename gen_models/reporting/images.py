@@ -55,7 +55,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of curves in both colour schemes."""
+    """A figure in both colour schemes."""
 
     title: str
     alt: str

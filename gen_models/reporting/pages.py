@@ -1,17 +1,47 @@
 """What every page shares: the templates and the list of protocols."""
 
+import base64
+import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gen_models.reporting.cells import Table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script of the house, for a page that runs no other.
+
+    Attributes:
+        text: What stands in the element, to the letter.
+        digest: Its SHA-256 in base64, which the page's policy allows.
+    """
+
+    text: "Markup"
+    digest: str
+
+
+def sorting() -> Script:
+    """The script that sorts tables of the class `sortable` by their heads."""
+    from markupsafe import Markup
+
+    text = (TEMPLATES / "sort.html").read_text(encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).digest()
+    return Script(Markup(text), base64.b64encode(digest).decode("ascii"))
 
 
 def render(template: str, **context: Any) -> str:
     """Fill a template of `templates/`; a name it asks for and does not get is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    loader = FileSystemLoader(TEMPLATES)
     # Names, reasons and captions come from records of strangers: everything is escaped.
     environment = Environment(
         loader=loader,

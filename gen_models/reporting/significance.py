@@ -38,7 +38,7 @@ def _cell(contest: Contest | None, named: bool, restated: str | None) -> Cell:
         for other, verdict in contest.leading.items()
     )
     text = "none" if contest.p is None else written(contest.p)
-    return Cell(text, notes, missing=contest.p is None)
+    return Cell(text, notes, missing=contest.p is None, order=contest.p)
 
 
 def _told(ahead: str, other: str, verdict: Verdict, named: bool) -> str:

@@ -117,7 +117,8 @@ def _anchor(anchors: Iterable[Anchor]) -> Cell:
     given = list(anchors)
     if not given:
         return Cell("none", missing=True)
-    return Cell(_range([a.value for a in given]), tuple(dict.fromkeys(a.of for a in given)))
+    numbers = [anchor.value for anchor in given]
+    return Cell(_range(numbers), tuple(dict.fromkeys(a.of for a in given)), order=min(numbers))
 
 
 def _range(numbers: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from gen_models.capabilities import Infers
+from gen_models.capabilities import BoundsLikelihood, Infers
 from gen_models.evaluation.likelihood import active_units
 from gen_models.models.base import GenerativeModule
 from gen_models.models.phase import images_of
@@ -19,7 +19,7 @@ class PosteriorCollapse(pl.Callback):
 
     Latent j is active where $\mathrm{Var}_x\,\mathbb{E}_q[z_j | x] > 0.01$ (Burda et al., 2016,
     section 5.2). The count becomes a curve of the record, `active_units`. Models that infer no
-    latents are left alone.
+    latents are left alone, and of those that infer by a game and pay no rate none is warned.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class PosteriorCollapse(pl.Callback):
         means = torch.cat(gathered)
         active = active_units(means)
         module.write({"validation/active_units": float(active)})
-        if active == 0 and module.diverged is None:
+        if active == 0 and module.diverged is None and isinstance(module, BoundsLikelihood):
             module.tell(
                 "posterior collapse",
                 f"none of {means.shape[1]} latents says anything about the images; raise the "

@@ -37,7 +37,7 @@ def test_the_callback_writes_the_comparison_and_says_where(tmp_path, run, record
     callback.on_multirun_start(config(tmp_path))
     callback.on_multirun_end(config(tmp_path), config_name="config")
     assert capsys.readouterr().out == f"Comparison of 2 runs: {tmp_path / 'report.html'}\n"
-    assert (tmp_path / "report.md").exists()
+    assert all((tmp_path / f"report.{kind}").exists() for kind in ("md", "csv", "json"))
     callback._at_exit()
     assert capsys.readouterr().out == ""
 

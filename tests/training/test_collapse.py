@@ -101,3 +101,13 @@ def test_a_model_without_posterior_is_left_alone(images, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert fitted(GAN(**parts()), images, tmp_path) == []
+
+
+def test_who_infers_by_a_game_pays_no_rate_and_gets_no_advice_on_it(images, tmp_path):
+    """As ALI does, whose encoder knows nothing at its first validation."""
+    model = GAN(**parts())
+    model.infer = lambda pixels: torch.distributions.Normal(torch.zeros(len(pixels), 2), 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert fitted(model, images, tmp_path, max_epochs=2) == [0.0, 0.0]
+    assert model.events == []

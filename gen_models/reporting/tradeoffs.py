@@ -1,0 +1,68 @@
+"""Two measurements against each other, where gaining in one may be paid for in the other."""
+
+from collections.abc import Iterator, Sequence
+
+from gen_models.records import Value
+from gen_models.reporting.cells import Row, Table
+from gen_models.reporting.estimates import number
+from gen_models.reporting.figures import Cloud, clouds_figure, data_uri
+from gen_models.reporting.groups import Group
+from gen_models.reporting.images import Plot
+
+PAIRS = (
+    ("precision_", "recall_"),
+    ("density_", "coverage_"),
+    ("probe_rate_", "probe_distortion_"),
+)
+"""How the names of two values begin, y before x; what follows, the protocol, is the same."""
+
+
+def tradeoffs(groups: Sequence[Group], table: Table) -> list[Plot]:
+    """A figure for each pair of `PAIRS` that two models or more have both values of.
+
+    Args:
+        groups: The models.
+        table: From `measurement_table` of these groups: a row that is not compared, because its
+            values differ in protocol, is not drawn either.
+    """
+    return [_plot(x, y, clouds) for x, y, clouds in _found(groups, table) if len(clouds) > 1]
+
+
+def _found(groups: Sequence[Group], table: Table) -> Iterator[tuple[Row, Row, list[Cloud]]]:
+    rows = {row.values[0].name: row for row in table.rows if not row.differing}
+    for above, beside in PAIRS:
+        for name, y in rows.items():
+            x = rows.get(name.replace(above, beside, 1))
+            if name.startswith(above) and x:
+                clouds = [_cloud(group, x.values[0].name, name) for group in groups]
+                yield x, y, [cloud for cloud in clouds if cloud.points]
+
+
+def _cloud(group: Group, x: str, y: str) -> Cloud:
+    numbers = [{v.name: v.value for v in record.values} for record in group.records]
+    points = [(mine.get(x), mine.get(y)) for mine in numbers]
+    return Cloud(group.label, tuple((a, b) for a, b in points if a is not None and b is not None))
+
+
+def _plot(x: Row, y: Row, clouds: Sequence[Cloud]) -> Plot:
+    title = f"{y.head.text} against {x.head.text}"
+    means = "; ".join(_told(cloud) for cloud in clouds)
+    alt = (
+        f"{y.head.text} ({_reads(y.values[0])}), upwards, against {x.head.text}"
+        f" ({_reads(x.values[0])}), to the right; one point a run. Means, {x.head.text} first:"
+        f" {means}."
+    )
+    across, up = (f"{row.head.text}\n{_reads(row.values[0])}" for row in (x, y))
+    light, dark = (data_uri(clouds_figure(across, up, clouds, s)) for s in ("light", "dark"))
+    return Plot(title, alt, light, dark)
+
+
+def _told(cloud: Cloud) -> str:
+    x, y = cloud.mean
+    count = len(cloud.points)
+    return f"{cloud.label} {number(x)} and {number(y)} ({count} run{'s' * (count != 1)})"
+
+
+def _reads(value: Value) -> str:
+    """The unit and the direction, as an axis has them."""
+    return f"{value.unit}, {value.better} is better" if value.better else value.unit

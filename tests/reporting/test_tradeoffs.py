@@ -1,0 +1,172 @@
+"""Trade-offs: both values of the same protocol, one point a run, told in words too."""
+
+from html import unescape
+
+import matplotlib
+import pytest
+
+from gen_models.reporting import tradeoffs as module
+from gen_models.reporting.figures import COLOURS, Cloud, clouds_figure
+from gen_models.reporting.report import find_runs, write_comparison
+from gen_models.reporting.tables import measurement_table
+from gen_models.reporting.tradeoffs import tradeoffs
+
+TAIL = "k3_digits64_1000_test"
+
+
+@pytest.fixture
+def pair(value):
+    """Precision and recall of one run; None stands for a value that is not there."""
+
+    def make(precision, recall, tail=TAIL, **changes):
+        given = {"precision": precision, "recall": recall}
+        return [
+            value(
+                x,
+                f"{name}_{tail}",
+                **{"title": name.title(), "unit": "share", "better": "higher"} | changes,
+            )
+            for name, x in given.items()
+        ]
+
+    return make
+
+
+@pytest.fixture
+def drawn(groups, monkeypatch):
+    """What would be drawn for records: labels of the axes and clouds, once for each plot."""
+
+    def make(*records):
+        calls = []
+
+        def figure(x, y, clouds, scheme):
+            calls.append((x, y, tuple(clouds), scheme))
+            return b"PNG"
+
+        monkeypatch.setattr(module, "clouds_figure", figure)
+        made = groups(*records)
+        plots = tradeoffs(made, measurement_table(made))
+        assert [call[3] for call in calls] == ["light", "dark"] * len(plots)
+        return plots, [call[:3] for call in calls[::2]]
+
+    return make
+
+
+def test_one_point_a_run_and_one_cloud_a_model(record, pair, drawn):
+    plots, calls = drawn(
+        record("vae", 0, *pair(0.5, 0.25)),
+        record("vae", 1, *pair(0.75, 0.125)),
+        record("gan", 0, *pair(0.9, 0.1)),
+        record("ppca", 0, *pair(0.2, 0.8)),
+    )
+    vae, gan = Cloud("vae", ((0.25, 0.5), (0.125, 0.75))), Cloud("gan", ((0.1, 0.9),))
+    ppca = Cloud("ppca", ((0.8, 0.2),))
+    axes = ("Recall\nshare, higher is better", "Precision\nshare, higher is better")
+    assert calls == [(*axes, (vae, gan, ppca))]
+    assert plots[0].alt == (
+        "Precision (share, higher is better), upwards, against Recall (share, higher is better), to"
+        " the right; one point a run. Means, Recall first: vae 0.1875 and 0.6250 (2 runs); gan"
+        " 0.1000 and 0.9000 (1 run); ppca 0.8000 and 0.2000 (1 run)."
+    )
+
+
+def test_the_other_pairs_and_an_axis_without_direction(record, value, drawn):
+    names = ("density_k5_a_9", "coverage_k5_a_9", "probe_rate_nats", "probe_distortion_nats")
+    values = [
+        value(float(i), name, title=name, unit="nats", better=None)
+        for i, name in enumerate(names, start=1)
+    ]
+    _, calls = drawn(record("vae", 0, *values), record("gan", 0, *values))
+    assert [(x, y, clouds[0].points) for x, y, clouds in calls] == [
+        ("coverage_k5_a_9\nnats", "density_k5_a_9\nnats", ((2.0, 1.0),)),
+        ("probe_distortion_nats\nnats", "probe_rate_nats\nnats", ((4.0, 3.0),)),
+    ]
+
+
+def test_nothing_is_drawn_for_fewer_than_two_models_with_both(record, pair, drawn):
+    assert drawn(record("vae", 0, *pair(0.5, 0.2))) == ([], [])
+    lacking = record("gan", 0, *pair(0.5, None))
+    assert drawn(record("vae", 0, *pair(0.5, 0.2)), lacking) == ([], [])
+    failed = record("gan", 0, *pair(0.5, 0.2), status="failed", reason="out of memory")
+    assert drawn(record("vae", 0, *pair(0.5, 0.2)), failed) == ([], [])
+
+
+def test_a_run_with_one_of_the_two_is_left_out_alone(record, pair, drawn):
+    _, ((_, _, clouds),) = drawn(
+        record("vae", 0, *pair(0.5, 0.2)),
+        record("vae", 1, *pair(0.7, None)),
+        record("vae", 2, *pair(None, 0.3)),
+        record("gan", 0, *pair(0.9, 0.1)),
+    )
+    assert [cloud.points for cloud in clouds] == [((0.2, 0.5),), ((0.1, 0.9),)]
+
+
+def test_protocols_are_never_mixed(record, pair, drawn):
+    """Neither another k or extractor, which the name tells, nor what it does not tell."""
+    other = record("gan", 0, *pair(0.9, 0.1, "k5_digits64_1000_test"))
+    assert drawn(record("vae", 0, *pair(0.5, 0.2)), other) == ([], [])
+    crossed = [pair(0.9, 0.1)[0], pair(0.9, 0.1, "k3_random128_1000_test")[1]]
+    assert drawn(record("vae", 0, *crossed), record("gan", 0, *crossed)) == ([], [])
+    other = record("gan", 0, *pair(0.9, 0.1, protocol="other"))
+    assert drawn(record("vae", 0, *pair(0.5, 0.2)), other) == ([], [])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_runs_means_and_axes_are_on_the_figure(scheme, monkeypatch):
+    before = dict(matplotlib.rcParams)
+    shown = []
+    monkeypatch.setattr(
+        "gen_models.reporting.figures._png", lambda figure: shown.append(figure) or b"PNG"
+    )
+    clouds = [Cloud("a$b$", ((0.0, 1.0), (1.0, 2.0))), Cloud("b", ((3.0, 4.0),))]
+    clouds_figure("x $", "y", clouds, scheme)
+    (axes,) = shown[0].axes
+    spots = [spot.get_offsets().tolist() for spot in axes.collections]
+    assert spots == [[[0, 1], [1, 2]], [[0.5, 1.5]], [[3, 4]], [[3, 4]]]
+    runs, means = axes.collections[::2], axes.collections[1::2]
+    for index in (0, 1):
+        for drawn in (runs[index].get_facecolor(), means[index].get_edgecolor()):
+            assert matplotlib.colors.to_hex(drawn[0]).upper() == COLOURS[scheme][index]
+        assert not len(means[index].get_facecolor())
+        assert means[index].get_sizes()[0] > 2 * runs[index].get_sizes()[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x $", "y")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a$b$", "b"]
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_dollar_is_no_formula():
+    png = clouds_figure("$x_$", "$\\y$", [Cloud("$\\a$", ((1.0, 2.0),))])
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 30_000
+
+
+def test_long_labels_stay_on_their_axes(monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "gen_models.reporting.figures._png", lambda figure: figures.append(figure) or b"PNG"
+    )
+    long = "Probe distortion of a name that is long\n1 for equal distributions, higher is better"
+    clouds_figure(long, long, [Cloud("a", ((1.0, 2.0),))])
+    (figure,) = figures
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        box = label.get_window_extent()
+        assert figure.bbox.contains(*box.min)
+        assert figure.bbox.contains(*box.max)
+
+
+def test_they_stand_on_the_page(tmp_path, run, record, pair):
+    for model, numbers in (("vae", (0.5, 0.2)), ("gan", (0.9, 0.1))):
+        run(record(model, 0, *pair(*numbers)))
+    html = write_comparison(tmp_path, find_runs(tmp_path)).read_text()
+    _, _, part = html.partition("<h3>Trade-offs</h3>")
+    figure = unescape(part.partition("</figure>")[0])
+    assert "vae 0.2000 and 0.5000 (1 run); gan 0.1000 and 0.9000 (1 run)." in figure
+    assert figure.count("data:image/png;base64,") == 2
+
+
+def test_a_page_without_them_has_no_heading_for_them(tmp_path, run, record):
+    run(record("vae"))
+    run(record("gan"))
+    assert "Trade-offs" not in write_comparison(tmp_path, find_runs(tmp_path)).read_text()
