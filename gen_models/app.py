@@ -207,6 +207,7 @@ class Run:
             values=values,
             pictures=pictures,
             evaluation_seconds=evaluation_seconds,
+            selection=f"validation/{self.harness.score_name}",
         )
         record.write(self.folder / "record.json")
         write_status(self.folder, status, reason)

@@ -19,6 +19,9 @@ from gen_models.records import Budget, Curve, Event, Picture, Record, Value
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
+AXES = ("images", "seconds")
+"""What a history has beside its quantities."""
+
 
 def make_record(
     *,
@@ -32,6 +35,7 @@ def make_record(
     values: Sequence[Value],
     pictures: Sequence[Picture],
     evaluation_seconds: float,
+    selection: str = "",
 ) -> Record:
     """All that is kept of a run."""
     seconds = round(model.training_seconds, 2), round(evaluation_seconds, 2)
@@ -57,6 +61,7 @@ def make_record(
         pictures=tuple(pictures),
         events=tuple(Event(**event) for event in model.events),
         sampling=sampling(model),
+        selection=selection,
     )
 
 
@@ -83,7 +88,7 @@ def parameters(model: torch.nn.Module) -> dict[str, int]:
 
 def curves(history: Sequence[dict[str, float]], points: int = 200) -> list[Curve]:
     """What was logged, over images seen: at most `points` + 1 points, with the last."""
-    names = dict.fromkeys(key for row in history for key in row if key != "images")
+    names = dict.fromkeys(key for row in history for key in row if key not in AXES)
     made = []
     for name in names:
         rows = [row for row in history if name in row]
@@ -91,7 +96,11 @@ def curves(history: Sequence[dict[str, float]], points: int = 200) -> list[Curve
         if kept[-1] is not rows[-1]:
             kept.append(rows[-1])
         numbers = [row[name] if abs(row[name]) < float("inf") else None for row in kept]
-        made.append(Curve(name, tuple(int(row["images"]) for row in kept), tuple(numbers)))
+        images = tuple(int(row["images"]) for row in kept)
+        # A run that was begun by an older version has looked at no clock for a part of its rows.
+        timed = all("seconds" in row for row in kept)
+        seconds = tuple(row["seconds"] for row in kept) if timed else ()
+        made.append(Curve(name, images, tuple(numbers), seconds))
     return made
 
 

@@ -31,8 +31,8 @@ class GenerativeModule(pl.LightningModule):
     Attributes:
         images_seen: Real images shown in training, over all devices.
         iterations: Training batches.
-        history: Means of the logged values, one mapping an interval, with their "images".
-        training_seconds: Wall-clock time of training, over all legs of a resumed run.
+        history: Means of the logged values, one mapping an interval; its "images" and "seconds".
+        training_seconds: Wall-clock time of training and validation, over all legs of a run.
         diverged: What went wrong, once a loss or a weight is not finite.
         events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
@@ -188,7 +188,8 @@ class GenerativeModule(pl.LightningModule):
             warnings.warn(f"{kind} at {self.images_seen} images: {text}", stacklevel=3)
 
     def write(self, values: dict[str, float]) -> None:
-        """Add named values at this many images to the history and to the loggers."""
+        """Add named values, at this many images and seconds, to the history and to the loggers."""
+        values = {"seconds": round(self._seconds(), 3), **values}
         self.history.append({"images": float(self.images_seen), **values})
         for logger in self.loggers:
             logger.log_metrics(values, step=self.images_seen)
@@ -203,10 +204,8 @@ class GenerativeModule(pl.LightningModule):
         Args:
             arguments: `locals()` of the constructor.
         """
-        hidden = {"self", "__class__"}
-        self.save_hyperparameters(
-            {k: describe(v) for k, v in arguments.items() if k not in hidden}, logger=False
-        )
+        own = {k: describe(v) for k, v in arguments.items() if k not in ("self", "__class__")}
+        self.save_hyperparameters(own, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the counters, the history and the state of the noise."""

@@ -6,6 +6,7 @@ from gen_models.records.record import (
     Budget,
     Curve,
     Event,
+    Measured,
     Picture,
     Record,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Budget",
     "Curve",
     "Event",
+    "Measured",
     "Picture",
     "Record",
     "Value",

@@ -13,10 +13,10 @@ from gen_models.records.files import write_whole
 from gen_models.records.schema import parse
 from gen_models.records.value import Value
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the record's form; a field more, less or renamed is another version."""
 
-READABLE = (1, 2, 3)
+READABLE = (1, 2, 3, 4)
 """Versions that can be read: what each has more than the one before may be left out."""
 
 
@@ -24,22 +24,31 @@ READABLE = (1, 2, 3)
 class Curve:
     """A quantity over the real images shown; None is a gap (a loss that was not finite).
 
+    Attributes:
+        seconds: Of training until then, validations included; empty where nobody looked.
+
     Raises:
-        UsageError: If there are not as many images as values.
+        UsageError: If there are not as many images, or seconds, as values.
     """
 
     name: str
     images: tuple[int, ...]
     values: tuple[float | None, ...]
+    seconds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.values):
             raise UsageError(f"{len(self.images)} images but {len(self.values)} values")
+        if self.seconds and len(self.seconds) != len(self.values):
+            raise UsageError(f"{len(self.seconds)} seconds but {len(self.values)} values")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the run folder.
+    """A PNG in the run folder: a grid of tiles.
+
+    Attributes:
+        rows: What each row of tiles shows, from the top; empty where all show the same.
 
     Raises:
         UsageError: If the file is not a path inside the run folder, written with slashes.
@@ -49,6 +58,7 @@ class Picture:
     title: str
     file: str
     caption: str = ""
+    rows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.file)
@@ -63,6 +73,23 @@ class Event:
     images: int
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A later measurement of a trained run: its values and pictures are of this, not of training.
+
+    Attributes:
+        created: ISO 8601 time.
+        command: How it was started.
+        commit: Of the code that measured.
+        versions: Of what the numbers hang on.
+    """
+
+    created: str
+    command: str
+    versions: dict[str, str]
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +113,8 @@ class Record:
         shape: (C, H, W) of the images.
         parameters: Count per network.
         sampling: How samples were drawn: mode and weights.
+        selection: The curve that `best.ckpt` is the lowest point of.
+        measured: Where values and pictures come from, if not from the run itself.
 
     Raises:
         UsageError: If the shape, the time or a repeated name makes no sense.
@@ -112,6 +141,8 @@ class Record:
     reason: str | None = None
     commit: str | None = None
     sampling: str = ""
+    selection: str = ""
+    measured: Measured | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:

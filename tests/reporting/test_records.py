@@ -36,7 +36,7 @@ def test_a_record_comes_back_as_it_was(tmp_path, record, value):
 
 def test_the_file_has_the_documented_form(path):
     data = json.loads(path.read_text())
-    assert data["schema"] == SCHEMA == 3
+    assert data["schema"] == SCHEMA == 4
     assert set(data["values"][0]) == {
         *("name", "title", "value", "unit", "low", "high", "interval", "count", "protocol"),
         *(
@@ -98,7 +98,7 @@ def test_reading_refuses_what_is_not_finite(path, text):
         Record.read(path)
 
 
-@pytest.mark.parametrize("schema", [0, 4, "1", None, True, 1.5])
+@pytest.mark.parametrize("schema", [0, 5, "1", None, True, 1.5])
 def test_another_schema_is_refused(path, schema):
     spoil(path, "schema", to=schema)
     with pytest.raises(UsageError, match=r"record\.json: schema .* is unknown"):

@@ -180,7 +180,7 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path, run, record, value):
     (half / "record.json").write_text('{"schema": 1, "stat')
     newer = run(record("vae", 1))
     data = json.loads((newer / "record.json").read_text())
-    (newer / "record.json").write_text(json.dumps({**data, "schema": 4}))
+    (newer / "record.json").write_text(json.dumps({**data, "schema": 5}))
     started = tmp_path / "sweep" / "9"
     started.mkdir()
     (started / "status.json").write_text('{"status": "running"}')
@@ -189,7 +189,7 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path, run, record, value):
         assert "5 runs: 1 finished, 1 diverged and 3 without a readable record." in text
         assert "run 1: gan, seed 0, diverged: loss is NaN at 640 images" in text
         assert "run 8: record.json: not whole JSON" in text
-        assert "record.json: schema 4 is unknown" in text
+        assert "record.json: schema 5 is unknown" in text
         assert "run 9: no record.json; status.json says running" in text
         assert "1.000 [0.9000, 1.100]" in text
         assert "666.6" not in text
