@@ -1,0 +1,114 @@
+"""What a search buys: the score to expect of the best of k configurations, over k."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from gen_models.records import Record
+from gen_models.reporting.groups import Group
+
+ENOUGH = 5
+"""Configurations of one model that make a search."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration that was tried.
+
+    Attributes:
+        validation: The score that it is chosen by, lower is better; None if no run finished.
+        test: What is reported if it is chosen.
+    """
+
+    validation: float | None
+    test: float | None
+
+
+@dataclass(frozen=True)
+class Search:
+    """All configurations of one model that were tried, and the name of the reported value."""
+
+    model: str
+    value: str
+    tried: tuple[Configuration, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many gave no score: they cost their budget, and are never chosen."""
+        return sum(one.validation is None or one.test is None for one in self.tried)
+
+    def expected(self, number: int) -> tuple[float, float]:
+        r"""Mean and standard deviation of what is reported when `number` configurations are tried.
+
+        Of all subsets of size k of the n that were tried, each as likely, the configuration of rank
+        i by validation is the best with probability $\binom{n-i}{k-1} / \binom{n}{k}$: its k - 1
+        companions come from the n - i behind it. In place of the resampling of Lucic et al. (2018,
+        figure 2) this is exact; and it chooses on validation and reports on test images, where they
+        chose and reported on the same. Subsets in which all have failed are left out.
+
+        Args:
+            number: k, from 1 to n.
+
+        Raises:
+            ValueError: If it is not, or no configuration has a score.
+        """
+        total = len(self.tried)
+        scores = sorted(
+            (one.validation, one.test)
+            for one in self.tried
+            if one.validation is not None and one.test is not None
+        )
+        if not 1 <= number <= total or not scores:
+            raise ValueError(f"{number} of {total} configurations, {len(scores)} with a score")
+        ways = [math.comb(total - rank, number - 1) for rank in range(1, len(scores) + 1)]
+        chances = [way / sum(ways) for way in ways]
+        tests = [test for _, test in scores]
+        mean = sum(p * test for p, test in zip(chances, tests, strict=True))
+        squares = sum(p * (test - mean) ** 2 for p, test in zip(chances, tests, strict=True))
+        return mean, math.sqrt(squares)
+
+
+def searches(groups: Sequence[Group]) -> list[Search]:
+    """The searches among groups: models with `ENOUGH` configurations, all chosen by one score.
+
+    Args:
+        groups: Of one section.
+    """
+    by_model: dict[str, list[Group]] = {}
+    for group in groups:
+        by_model.setdefault(_any(group).model, []).append(group)
+    made = []
+    for model, members in by_model.items():
+        name = _reported([record for group in members for record in group.records])
+        if name and len(members) >= ENOUGH:
+            made.append(Search(model, name, tuple(_tried(group, name) for group in members)))
+    return made
+
+
+def _any(group: Group) -> Record:
+    return (*group.finished, *group.unfinished)[0].record
+
+
+def _reported(records: Sequence[Record]) -> str | None:
+    """The test value that the selection's score speaks of: the first of its kind and extractor."""
+    selections = {record.selection for record in records}
+    if len(selections) != 1 or not (selection := selections.pop()):
+        return None
+    # validation/fid_digits64_1293_validation: kind and extractor, then the count and the split.
+    kind = selection.removeprefix("validation/").rsplit("_", 2)[0]
+    named = [{v.name for v in record.values if v.name.startswith(f"{kind}_")} for record in records]
+    shared = set.intersection(*named)
+    return min(shared, key=len) if shared else None
+
+
+def _tried(group: Group, name: str) -> Configuration:
+    """Means over the seeds that finished: of the selection's last point, where it was evaluated."""
+    ends, tests = [], []
+    for record in group.records:
+        curve = next(curve for curve in record.curves if curve.name == record.selection)
+        value = next(value for value in record.values if value.name == name)
+        if curve.values[-1] is not None and value.value is not None:
+            ends.append(curve.values[-1])
+            tests.append(value.value)
+    return Configuration(fmean(ends), fmean(tests)) if ends else Configuration(None, None)
