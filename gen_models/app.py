@@ -69,7 +69,7 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         UsageError: If the configuration or the data are wrong.
         SystemExit: With 130 or 143 if a signal ended training; what there was is saved.
     """
-    claim(folder)
+    claim(folder, model=name, seed=config.seed, max_images=config.max_images)
     try:
         work = Run(config, folder, name, command)
         report = work.go()

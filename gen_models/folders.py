@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from gen_models.errors import UsageError
 from gen_models.records.files import write_whole
 
 
-def claim(folder: Path) -> None:
-    """Take a run folder for this run alone."""
+def claim(folder: Path, **told: Any) -> None:
+    """Take a run folder for this run alone.
+
+    Args:
+        folder: Made if it is not there.
+        **told: What those who look into the folder may know of the run before its record is there.
+
+    Raises:
+        UsageError: If it holds a run already, or cannot be written to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / "status.json").open("x") as stream:
-            stream.write('{"status": "running"}')
+            stream.write(json.dumps({"status": "running", **told}))
     except FileExistsError:
         raise UsageError(
             f"{folder} holds a run already: give another folder (hydra.run.dir=DIR, --out DIR)"

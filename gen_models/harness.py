@@ -11,6 +11,7 @@ from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import evaluate
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors.features import Extractor
+from gen_models.evaluation.grid import Grid
 from gen_models.evaluation.measurements.reconstructions import Inversion
 from gen_models.evaluation.pictures import gallery, sample_picture
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
@@ -99,7 +100,8 @@ class Harness:
         for grid in gallery(evidence, search[0] if search else None):
             file = f"pictures/{grid.name}.png"
             grid.save(folder / file)
-            pictures.append(Picture(grid.name, grid.title, file, grid.caption))
+            rows = grid.rows if isinstance(grid, Grid) else ()
+            pictures.append(Picture(grid.name, grid.title, file, grid.caption, rows))
         return values, pictures
 
 

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "report": {"reporting"},
     "measure": {"data", "evaluation", "folders", "provenance", "records", "reporting"} | LEAVES,
 }
-TOP = {"app", "harness", "fitting", "provenance", "folders", "__init__"}
+TOP = {"app", "evaluate", "harness", "fitting", "provenance", "folders", "__init__"}
 
 
 def name_of(path):

@@ -59,13 +59,15 @@ def test_a_run_leaves_everything_in_its_folder(finished):
             "checkpoints/last.ckpt",
             "checkpoints/best.ckpt",
             "pictures/samples.png",
-            "pictures/inversions.png",
+            "pictures/reconstructions.png",
+            "pictures/extremes.png",
             "pictures/interpolation.png",
         } <= names
         assert any(name.startswith("progress/") for name in names)
         assert json.loads((folder / "status.json").read_text())["status"] == "finished"
-    assert (finished["vae"] / "pictures/reconstructions.png").exists()
-    assert not (finished["gan"] / "pictures/reconstructions.png").exists()
+    _, encoder, search = next(p.rows for p in record(finished["gan"]).pictures if len(p.rows) == 3)
+    assert encoder == "encoder: none"
+    assert search.startswith("latent search: mean squared error")
 
 
 def test_both_families_have_the_same_budget_generator_and_rows(finished):

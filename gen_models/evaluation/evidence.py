@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from gen_models.evaluation.extractors.features import (
 from gen_models.evaluation.store import FeatureStore, content
 from gen_models.evaluation.tried import tried_once
 from gen_models.evaluation.view import View
+
+T = TypeVar("T")
 
 
 class Images(Protocol):
@@ -87,6 +89,7 @@ class Evidence:
     store: FeatureStore = field(default_factory=lambda: FeatureStore(None))
     probe: Any = None
     density: Distribution | None = None
+    _made: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def stored(self) -> torch.dtype:
@@ -101,6 +104,13 @@ class Evidence:
     def generator(self) -> torch.Generator:
         """A fresh source of randomness, always the same: the order of measurements is free."""
         return torch.Generator(self.device).manual_seed(self.seed)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made the first time that it is asked for under this key."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
 
     def batches(self, images: Tensor) -> Iterator[Tensor]:
         """Pixels of stored images (N, C, H, W), a batch at a time, on the device."""

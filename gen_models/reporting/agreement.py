@@ -1,6 +1,8 @@
 """Whether extractors agree: one question, asked of two sets of features, may get two answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.verdicts import Verdict
@@ -8,6 +10,20 @@ from gen_models.reporting.words import together
 
 Camps = dict[tuple[str, str], dict[str, Verdict]]
 """By (ahead, behind): the extractors that see it so, with their verdicts."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Two models that are seen both ways round.
+
+    Attributes:
+        strong: Each way round is seen beyond the errors of an extractor.
+        camps: Who sees which way, in words.
+    """
+
+    pair: frozenset[str]
+    strong: bool
+    camps: str
 
 
 def disagreements(table: Table) -> tuple[list[str], list[str]]:
@@ -25,25 +41,49 @@ def disagreements(table: Table) -> tuple[list[str], list[str]]:
         extractors agree on all they share, and nothing where there is one extractor alone.
     """
     views = _views(table)
-    told: dict[tuple[bool, str], list[str]] = {}
+    told: dict[Split, list[str]] = {}
     for (title, _), rows in views.items():
-        for key in _splits(_camps(rows)):
-            told.setdefault(key, []).append(title)
+        for split in _splits(_camps(rows)):
+            told.setdefault(split, []).append(title)
     sentences = {
         strong: [
             f"The extractors disagree on {together(titles)}, {'beyond' if strong else 'within'}"
-            f" their errors: {camps}; trust neither alone."
-            for (beyond, camps), titles in told.items()
-            if beyond == strong
+            f" their errors: {split.camps}; trust neither alone."
+            for split, titles in told.items()
+            if split.strong == strong
         ]
         for strong in (True, False)
     }
     if views and not told:
-        names = dict.fromkeys(_extractor(row) for rows in views.values() for row in rows)
         sentences[False] = [
-            f"The extractors {together(list(names))} order the models alike on all that they share."
+            f"The extractors {together(_names(views))} order the models alike on all that they"
+            " share."
         ]
     return sentences[True], sentences[False]
+
+
+def condensed(table: Table) -> list[str]:
+    """The disagreements beyond errors in one sentence, which counts them where they are several.
+
+    Args:
+        table: From `measurement_table`.
+    """
+    sentences, _ = disagreements(table)
+    if len(sentences) < 2:
+        return sentences
+    views = _views(table)
+    turned = {
+        title: [split.pair for split in _splits(_camps(rows)) if split.strong]
+        for (title, _), rows in views.items()
+    }
+    pairs = {frozenset(pair) for rows in views.values() for pair in _camps(rows)}
+    count = len(set().union(*turned.values()))
+    titles = [title for title, found in turned.items() if found]
+    return [
+        f"The extractors {together(_names(views))} order {count} of {len(pairs)}"
+        f" pair{'s' * (len(pairs) != 1)} of models differently, beyond their errors, on"
+        f" {together(titles)}: trust neither alone; each is listed under all findings."
+    ]
 
 
 def _views(table: Table) -> dict[tuple[str, str | None], list[Row]]:
@@ -69,8 +109,12 @@ def _camps(rows: Sequence[Row]) -> Camps:
     return camps
 
 
-def _splits(camps: Camps) -> list[tuple[bool, str]]:
-    """For each pair of models seen both ways round: whether both are decided, and who sees what."""
+def _names(views: Mapping[Any, Sequence[Row]]) -> list[str]:
+    return list(dict.fromkeys(_extractor(row) for rows in views.values() for row in rows))
+
+
+def _splits(camps: Camps) -> list[Split]:
+    """The pairs of models that are seen both ways round."""
     splits = []
     for (one, other), mine in camps.items():
         theirs = camps.get((other, one))
@@ -78,7 +122,6 @@ def _splits(camps: Camps) -> list[tuple[bool, str]]:
         if theirs and list(camps).index((one, other)) < list(camps).index((other, one)):
             strong = all(any(v.decided for v in camp.values()) for camp in (mine, theirs))
             by, against = together(list(mine)), together(list(theirs))
-            splits.append(
-                (strong, f"by {by} {one} is ahead of {other}, by {against} {other} of {one}")
-            )
+            told = f"by {by} {one} is ahead of {other}, by {against} {other} of {one}"
+            splits.append(Split(frozenset((one, other)), strong, told))
     return splits

@@ -23,6 +23,7 @@ class Cell:
         missing: Stands for an absent number.
         link: A relative address for the text.
         order: The number to sort by, where it is not the estimate's.
+        brief: The notes in one short line, for a page that explains them once.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Cell:
     missing: bool = False
     link: str = ""
     order: float | None = None
+    brief: str = ""
 
     @property
     def key(self) -> float | None:

@@ -7,13 +7,19 @@ from typing import Any
 
 from gen_models.records.files import write_whole
 from gen_models.reporting import markdown, words
-from gen_models.reporting.agreement import disagreements
+from gen_models.reporting.answers import Answer
+from gen_models.reporting.by_model import Sheet, legend, sheets
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.costs import cost_table
 from gen_models.reporting.exports import write_numbers
+from gen_models.reporting.findings import all_findings, warnings
 from gen_models.reporting.groups import Group, Section, sections
-from gen_models.reporting.images import Gallery, Plot, galleries, place, plots, relative
-from gen_models.reporting.pages import protocols, render, sorting
+from gen_models.reporting.headline import headline
+from gen_models.reporting.images import ROOM, Gallery, galleries, place, relative
+from gen_models.reporting.live import Live
+from gen_models.reporting.origins import Origins, origins
+from gen_models.reporting.pages import protocols, render
+from gen_models.reporting.plots import Plot, plots
 from gen_models.reporting.runs import Run, Unreadable, read_run
 from gen_models.reporting.tables import measurement_table
 from gen_models.reporting.tradeoffs import tradeoffs
@@ -24,17 +30,36 @@ class Chapter:
     """A section of a comparison with everything that is shown of it."""
 
     section: Section
+    answers: list[Answer]
     warnings: list[str]
-    sentences: list[str]
+    findings: dict[str, list[str]]
+    origins: Origins
     measurements: Table
     cost: Table
     tradeoffs: list[Plot]
     galleries: list[Gallery]
-    shared: list[Plot]
-    alone: list[Plot]
+    curves: list[Plot]
+    alone: dict[str, list[Plot]]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """The measurements by model, aspect by aspect; none where there is nothing to compare."""
+        models = len(self.section.groups)
+        return sheets(self.measurements, models) if models > 1 else []
+
+    @property
+    def legend(self) -> list[str]:
+        """How to read the sheets."""
+        return legend(self.measurements, len(self.section.groups))
+
+    @property
+    def costs(self) -> Sheet:
+        """The cost by model."""
+        (sheet,) = sheets(self.cost, len(self.section.groups))
+        return sheet
 
 
-def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
+def write_comparison(folder: Path, runs: Sequence[Path], live: Live | None = None) -> Path:
     """Write report.html that sets many runs side by side; report.md, .csv and .json beside it.
 
     A run whose record cannot be read gets a line that says why; the rest is still shown.
@@ -42,27 +67,31 @@ def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
     Args:
         folder: Where the report goes; it is there already.
         runs: Run folders, from `find_runs` or anywhere else.
+        live: Runs that have not ended, for a page that loads itself again.
 
     Returns:
         The path of report.html.
     """
     read = [read_run(run) for run in runs]
     whole = [run for run in read if isinstance(run, Run)]
-    chapters = [_chapter(section, folder) for section in sections(whole)]
+    found = sections(whole)
+    models_in_all = sum(len(section.groups) for section in found)
+    chapters = [
+        _chapter(section, folder, ROOM * len(section.groups) // models_in_all) for section in found
+    ]
     models = dict.fromkeys(run.record.model for run in whole)
     title = f"Comparison of {words.together(list(models)) or 'no readable run'}"
     shown: dict[str, Any] = {
         "title": title,
-        "tally": words.tally(read),
+        "tally": words.tally(read) if read or not live else "No run has ended.",
         "left_out": _left_out(read, chapters, folder),
         "runs": _run_list(read, folder),
     }
     page = render(
-        "comparison.html",
+        "watched.html" if live else "comparison.html",
+        live=live,
         chapters=chapters,
         protocols=[protocols(chapter.measurements) for chapter in chapters],
-        script=sorting(),
-        commands=[run.record.command for run in whole],
         **shown,
     )
     parts = [(chapter.section, chapter.measurements) for chapter in chapters]
@@ -71,34 +100,20 @@ def write_comparison(folder: Path, runs: Sequence[Path]) -> Path:
     return write_whole(folder / "report.html", page)
 
 
-def _chapter(section: Section, page: Path) -> Chapter:
+def _chapter(section: Section, page: Path, room: int) -> Chapter:
     groups = section.groups
-    labels = [group.label for group in groups]
     measurements, cost = measurement_table(groups), cost_table(groups)
-    warnings, views = disagreements(measurements)
-    sentences = [
-        *words.findings(labels, measurements),
-        *views,
-        *words.positions(labels, measurements),
-        *words.caution(measurements),
-        *words.fairness(groups, cost),
-        *words.sampling(groups),
-        *words.origins(groups),
-    ]
-    told = [
-        (f"{group.label}, seed {run.record.seed}, ", run.record)
-        for group in groups
-        for run in (*group.finished, *group.unfinished)
-    ]
-    warnings += words.warned(told)
+    given = (groups, measurements, cost)
     return Chapter(
         section,
-        warnings,
-        sentences,
+        headline(*given),
+        warnings(*given),
+        all_findings(*given),
+        origins(groups),
         measurements,
         cost,
         tradeoffs(groups, measurements),
-        galleries(groups, page),
+        galleries(groups, page, room),
         *plots(groups),
     )
 
@@ -111,11 +126,15 @@ def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> 
         parts += [
             f"## {markdown.escape(chapter.section.title)}",
             markdown.escape(chapter.section.why),
+            markdown.headline(chapter.answers),
             *(f"**{markdown.escape(warning)}**" for warning in chapter.warnings),
-            markdown.bullets(chapter.sentences),
             f"### Measurements\n\n{markdown.table(chapter.measurements)}",
             f"### Cost\n\n{markdown.table(chapter.cost)}",
-            markdown.pictures(chapter.galleries, 3),
+            f"### Curves\n\n{markdown.plots(chapter.curves)}" if chapter.curves else "",
+            "### Images" if chapter.galleries else "",
+            markdown.pictures(chapter.galleries, 4),
+            markdown.findings(chapter.findings),
+            markdown.origins(chapter.origins),
         ]
     return markdown.page(*parts, f"## Runs\n\n{markdown.table(shown['runs'])}")
 

@@ -16,12 +16,14 @@ same names. In CSV an empty field is what null is in JSON, and numbers are writt
 - `reason`: why there is no mean; null exactly where there is one.
 - `protocol`: how it was measured.
 
-`report.json` is an object of `rows`, a list of such rows, and `runs`, a list of all runs, with
-those that enter no mean:
+`report.json` is an object of `rows`, a list of such rows; of `differences`, for each section what
+differs between the configurations, by key and model, as JSON text or "absent"; and of `runs`, a
+list of all runs, with those that enter no mean:
 
 - `folder`: the name of the run's folder, not its path.
 - `model`: as in the rows; `seed`; `commit`, null where unknown; `versions`, by package. All of them
   are null where the record cannot be read.
+- `measured`: null, or `created`, `commit` and `versions` of a measurement after training.
 - `status`: as the record has it, or "unreadable".
 - `reason`: why it did not finish, or cannot be read.
 - `averaged`: whether it enters the means.
@@ -35,10 +37,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from gen_models.records import Anchor, Value, write_whole
+from gen_models.records import Anchor, Measured, Value, write_whole
 from gen_models.reporting.cells import Cell, Table
 from gen_models.reporting.cells import Row as TableRow
 from gen_models.reporting.groups import Group, Section
+from gen_models.reporting.origins import differences
 from gen_models.reporting.runs import Run, Unreadable
 
 Row = dict[str, Any]
@@ -64,7 +67,12 @@ def write_numbers(
         runs: All that were read for the comparison.
     """
     rows = [row for index, part in enumerate(parts, start=1) for row in _rows(index, *part)]
-    told = {"rows": rows, "runs": _runs(runs, [section for section, _ in parts])}
+    sections = [section for section, _ in parts]
+    told = {
+        "rows": rows,
+        "differences": [differences(section.groups) for section in sections],
+        "runs": _runs(runs, sections),
+    }
     write_whole(folder / "report.csv", _csv(rows))
     text = json.dumps(told, allow_nan=False, ensure_ascii=False, indent=1)
     write_whole(folder / "report.json", f"{text}\n")
@@ -151,7 +159,14 @@ def _run(run: Run, label: str, averaged: set[int]) -> Row:
         "averaged": id(run) in averaged,
         "commit": record.commit,
         "versions": record.versions,
+        "measured": _measured(record.measured),
     }
+
+
+def _measured(later: Measured | None) -> Row | None:
+    # Not the command, which holds paths of the machine.
+    names = ("created", "commit", "versions")
+    return {name: getattr(later, name) for name in names} if later else None
 
 
 def _unreadable(run: Unreadable) -> Row:
@@ -164,6 +179,7 @@ def _unreadable(run: Unreadable) -> Row:
         "averaged": False,
         "commit": None,
         "versions": None,
+        "measured": None,
     }
 
 

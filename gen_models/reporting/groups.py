@@ -1,12 +1,12 @@
 """Which runs may be compared (a section), and which are one model over several seeds (a group)."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gen_models.records import Record
+from gen_models.reporting.configurations import ABSENT, differing, flat
 from gen_models.reporting.runs import Run
 
 
@@ -100,11 +100,11 @@ def _groups(runs: Sequence[Run]) -> tuple[Group, ...]:
 
 def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
     """A model's runs, apart where their configurations differ in more than the seed."""
-    configs = [_flat(run.record.config) for run in runs]
-    keys = _differing(configs)
+    configs = [flat(run.record.config) for run in runs]
+    keys = differing(configs)
     variants: dict[tuple[str, ...], list[Run]] = {}
     for run, config in zip(runs, configs, strict=True):
-        variants.setdefault(tuple(config.get(key, "absent") for key in keys), []).append(run)
+        variants.setdefault(tuple(config.get(key, ABSENT) for key in keys), []).append(run)
     for number, (values, members) in enumerate(variants.items(), start=1):
         yield _group(_label(model, keys, values, number), members)
 
@@ -137,26 +137,3 @@ def _group(label: str, runs: Sequence[Run]) -> Group:
 
 def _created(run: Run) -> float:
     return datetime.fromisoformat(run.record.created).timestamp()
-
-
-def _differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Keys whose values differ: not the seed, and no paths, which say where and not what."""
-    keys = dict.fromkeys(key for config in configs for key in config)
-    differing = []
-    for key in keys:
-        values = {config.get(key) for config in configs}
-        place = any(value and ("/" in value or "\\" in value) for value in values)
-        if len(values) > 1 and not place and key.rpartition(".")[2] != "seed":
-            differing.append(key)
-    return differing
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted keys and JSON text."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = json.dumps(value)
-    return flat

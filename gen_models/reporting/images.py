@@ -1,27 +1,33 @@
-"""Pictures and curves of runs, ready to be put into a page."""
+"""Pictures of runs, ready to be put into a page."""
 
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from gen_models.records import Curve, Picture, Record
-from gen_models.reporting.estimates import number
-from gen_models.reporting.figures import Line, curves_figure, data_uri
+from gen_models.records import Picture, Record
+from gen_models.reporting.drawing import data_uri
 from gen_models.reporting.groups import Group
 from gen_models.reporting.runs import Run
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Above this width in pixels a picture is shown near its size, where hard pixel edges only alias.
 SHARP_BELOW = 480
-ORDER = ("samples", "reconstructions", "inversions", "interpolation")
+ORDER = ("samples", "reconstructions", "inversions", "extremes", "neighbours", "interpolation")
+ROOM = 3_000_000
+"""Characters of pictures that a page holds, shared by its sections as they have models.
+
+Of a page below 5 MB that leaves 2 for curves, tables and words. A model on MNIST takes 0.12 million
+(samples 0.04, interpolation 0.04, reconstructions, extremes and neighbours 0.04 in all), so that
+ten models with the samples of two more seeds take 1.9.
+"""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as an inlined image, or the problem that stands in its place."""
+    """A picture as an inlined image; or a link alone, or the problem that stands in its place."""
 
     name: str
     label: str
@@ -32,6 +38,12 @@ class Shown:
     width: int = 0
     height: int = 0
     problem: str = ""
+    rows: tuple[str, ...] = ()
+
+    @property
+    def linked(self) -> bool:
+        """Whether the page holds a link to it alone."""
+        return not (self.uri or self.problem)
 
     @property
     def long(self) -> bool:
@@ -52,15 +64,11 @@ class Gallery:
     first: tuple[Shown, ...]
     rest: tuple[Shown, ...]
 
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure in both colour schemes."""
-
-    title: str
-    alt: str
-    light: str
-    dark: str
+    @property
+    def caption(self) -> str:
+        """The caption that all have in common, to be said once; empty where they differ."""
+        captions = {shown.caption for shown in (*self.first, *self.rest) if not shown.problem}
+        return captions.pop() if len(captions) == 1 else ""
 
 
 def place(path: Path, folder: Path) -> str:
@@ -90,13 +98,21 @@ def show(run: Run, picture: Picture, page: Path, label: str) -> Shown:
     alt = f"{picture.title} of {label}"
     if picture.caption:
         alt = f"{alt}: {picture.caption}"
-    plain = Shown(picture.name, label, picture.caption, alt, relative(path, page))
+    if picture.rows:
+        alt = f"{alt} Rows from the top: {'; '.join(picture.rows)}."
+    link = relative(path, page)
+    plain = Shown(picture.name, label, picture.caption, alt, link, rows=picture.rows)
+    return inline(plain, path, f"{picture.title} of {label}", picture.file)
+
+
+def inline(plain: Shown, path: Path, what: str, file: str) -> Shown:
+    """Put the PNG at `path` into a picture, or the problem: `what` it is, and the `file`'s name."""
     try:
         png = path.read_bytes()
     except OSError:
-        return _problem(plain, f"{picture.title} of {label}: the file {picture.file} is missing")
+        return _problem(plain, f"{what}: the file {file} is missing")
     if not png.startswith(SIGNATURE) or len(png) < 24:
-        return _problem(plain, f"{picture.title} of {label}: {picture.file} is not a PNG")
+        return _problem(plain, f"{what}: {file} is not a PNG")
     # The first chunk of every PNG holds its width and height, 16 bytes in.
     width, height = struct.unpack(">II", png[16:24])
     return Shown(**{**vars(plain), "uri": data_uri(png), "width": width, "height": height})
@@ -115,8 +131,14 @@ def run_gallery(run: Run, page: Path) -> list[Gallery]:
     ]
 
 
-def galleries(groups: Sequence[Group], page: Path) -> list[Gallery]:
-    """Pictures of the same name side by side: each model's first seed, then the others."""
+def galleries(groups: Sequence[Group], page: Path, room: int = ROOM) -> list[Gallery]:
+    """Pictures of the same name side by side: each model's first seed, then the others.
+
+    Args:
+        groups: The models.
+        page: The folder of the page, for links.
+        room: Characters of pictures that may be inlined; see `inlined`.
+    """
     titles: dict[str, str] = {}
     by_name: dict[str, list[list[Shown]]] = {}
     for group in groups:
@@ -128,7 +150,7 @@ def galleries(groups: Sequence[Group], page: Path) -> list[Gallery]:
                 mine.setdefault(picture.name, []).append(shown)
         for name, pictures in mine.items():
             by_name.setdefault(name, []).append(pictures)
-    return [
+    made = [
         Gallery(
             titles[name],
             tuple(pictures[0] for pictures in by_name[name]),
@@ -136,6 +158,27 @@ def galleries(groups: Sequence[Group], page: Path) -> list[Gallery]:
         )
         for name in sorted(titles, key=_rank)
     ]
+    return inlined(made, room)
+
+
+def inlined(galleries: Sequence[Gallery], room: int = ROOM) -> list[Gallery]:
+    """The galleries with what there is room for; every other picture is a link to its file.
+
+    First come the pictures of each model's first seed, gallery by gallery, then the samples of
+    other seeds; other pictures of these are linked however much room is left.
+    """
+    first = [shown for gallery in galleries for shown in gallery.first]
+    rest = [shown for gallery in galleries for shown in gallery.rest if shown.name == "samples"]
+    kept = set()
+    for shown in (*first, *rest):
+        if len(shown.uri) <= room:
+            kept.add(shown)
+            room -= len(shown.uri)
+
+    def fitted(pictures: tuple[Shown, ...]) -> tuple[Shown, ...]:
+        return tuple(one if one in kept else replace(one, uri="") for one in pictures)
+
+    return [replace(g, first=fitted(g.first), rest=fitted(g.rest)) for g in galleries]
 
 
 def _whose(group: Group, record: Record) -> str:
@@ -145,52 +188,3 @@ def _whose(group: Group, record: Record) -> str:
 
 def _rank(name: str) -> tuple[int, str]:
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
-
-
-def run_plots(record: Record) -> list[Plot]:
-    """The curves of one run: `train/loss` and `validation/loss` share the figure "loss"."""
-    by_quantity: dict[str, list[Line]] = {}
-    for curve in record.curves:
-        part, _, quantity = curve.name.rpartition("/")
-        by_quantity.setdefault(quantity, []).append(Line(part or record.model, (curve,)))
-    return _plots(by_quantity)
-
-
-def plots(groups: Sequence[Group]) -> tuple[list[Plot], list[Plot]]:
-    """The finished runs' curves by name, one line per model.
-
-    Returns:
-        Figures that several models share, and figures of one model alone.
-    """
-    by_name: dict[str, list[Line]] = {}
-    for group in groups:
-        mine: dict[str, list[Curve]] = {}
-        for record in group.records:
-            for curve in record.curves:
-                mine.setdefault(curve.name, []).append(curve)
-        for name, curves in mine.items():
-            by_name.setdefault(name, []).append(Line(group.label, tuple(curves)))
-    shared = {name: lines for name, lines in by_name.items() if len(lines) > 1}
-    alone = {name: lines for name, lines in by_name.items() if name not in shared}
-    return _plots(shared), _plots(alone)
-
-
-def _plots(by_name: Mapping[str, Sequence[Line]]) -> list[Plot]:
-    return [
-        Plot(name, _alt(name, lines), *(_uri(name, lines, s) for s in ("light", "dark")))
-        for name, lines in by_name.items()
-    ]
-
-
-def _uri(name: str, lines: Sequence[Line], scheme: str) -> str:
-    return data_uri(curves_figure(name, lines, scheme))
-
-
-def _alt(name: str, lines: Sequence[Line]) -> str:
-    ends = "; ".join(f"{line.label} {_ends(line.seeds)}" for line in lines)
-    return f"{name} over images seen. First and last value of the first seed: {ends}."
-
-
-def _ends(seeds: Iterable[Curve]) -> str:
-    values = [value for value in next(iter(seeds)).values if value is not None]
-    return f"{number(values[0])} to {number(values[-1])}" if values else "has no finite value"

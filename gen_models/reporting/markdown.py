@@ -1,9 +1,12 @@
 """The same tables and sentences as GitHub Markdown, for a terminal or a pull request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from gen_models.reporting.answers import Answer
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.images import Gallery, Shown
+from gen_models.reporting.origins import Origins
+from gen_models.reporting.plots import Plot
 
 
 def escape(text: str) -> str:
@@ -51,6 +54,46 @@ def bullets(sentences: Sequence[str]) -> str:
     return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
 
 
+def headline(answers: Sequence[Answer]) -> str:
+    """The questions with their answers, and under each what it rests on."""
+    return "\n".join(line for answer in answers for line in _answer(answer))
+
+
+def _answer(answer: Answer) -> list[str]:
+    below = filter(None, (*answer.evidence, f"{answer.sure}." if answer.sure else ""))
+    return [
+        f"- **{escape(answer.subject)}** {escape(answer.question)} **{escape(answer.sentence)}**",
+        *(f"  - {escape(line)}" for line in below),
+    ]
+
+
+def findings(parts: Mapping[str, Sequence[str]]) -> str:
+    """All sentences, under their headings."""
+    told = [f"#### {escape(part)}\n\n{bullets(sentences)}" for part, sentences in parts.items()]
+    return "\n\n".join(["### All findings in words", *told]) if told else ""
+
+
+def origins(origins: Origins) -> str:
+    """Where the numbers come from: what is alike, two tables, and the commands by model."""
+    commands = [f"{model}: {line}" for model, told in origins.commands.items() for line in told]
+    return "\n\n".join(
+        (
+            "### Provenance",
+            bullets(origins.alike),
+            table(origins.apart),
+            *([table(origins.configurations)] if origins.configurations.rows else []),
+            bullets(commands),
+        )
+    )
+
+
+def plots(plots: Sequence[Plot]) -> str:
+    """What each figure says in words."""
+    return "\n\n".join(
+        f"**{escape(plot.title)}**\n\n{bullets((*plot.notes, *plot.told))}" for plot in plots
+    )
+
+
 def pictures(galleries: Sequence[Gallery], level: int) -> str:
     """Links to the pictures in the run folders, under headings of the given level."""
     parts = []
@@ -65,7 +108,8 @@ def _picture(shown: Shown) -> str:
         return f"- {escape(shown.problem)}"
     # Brackets would end the alternative text early.
     alt = escape(shown.alt).replace("[", "(").replace("]", ")")
-    return f"{escape(shown.label)}\n\n![{alt}]({shown.link})"
+    rows = (f"{place}. {escape(row)}" for place, row in enumerate(shown.rows, 1))
+    return page(escape(shown.label), f"![{alt}]({shown.link})", "\n".join(rows)).strip()
 
 
 def page(*parts: str) -> str:

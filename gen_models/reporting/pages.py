@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+SCRIPTS = ("sort.js", "zoom.js")
+"""What every page runs: tables sorted by their heads, pictures enlarged. Reading needs neither."""
+
 
 @dataclass(frozen=True)
 class Script:
-    """A script of the house, for a page that runs no other.
+    """A script of the house; a page runs no other.
 
     Attributes:
         text: What stands in the element, to the letter.
@@ -28,11 +31,11 @@ class Script:
     digest: str
 
 
-def sorting() -> Script:
-    """The script that sorts tables of the class `sortable` by their heads."""
+def script(name: str) -> Script:
+    """A script of `templates/`, which is ours to the letter: `render` trusts nothing else so."""
     from markupsafe import Markup
 
-    text = (TEMPLATES / "sort.html").read_text(encoding="utf-8")
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
     digest = hashlib.sha256(text.encode()).digest()
     return Script(Markup(text), base64.b64encode(digest).decode("ascii"))
 
@@ -51,7 +54,8 @@ def render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
         finalize=_whole,
     )
-    return environment.get_template(template).render(**context)
+    scripts = [script(name) for name in SCRIPTS]
+    return environment.get_template(template).render(scripts=scripts, **context)
 
 
 def _whole(text: Any) -> Any:

@@ -9,9 +9,10 @@ from gen_models.reporting import markdown, words
 from gen_models.reporting.cells import Table
 from gen_models.reporting.comparison import write_comparison
 from gen_models.reporting.estimates import number
-from gen_models.reporting.images import Gallery, run_gallery, run_plots
+from gen_models.reporting.images import Gallery, run_gallery
 from gen_models.reporting.outline import outline
 from gen_models.reporting.pages import protocols, render
+from gen_models.reporting.plots import run_plots
 from gen_models.reporting.runs import Run, find_runs
 from gen_models.reporting.tables import run_table
 
@@ -91,6 +92,8 @@ def _origin(record: Record) -> dict[str, str]:
     def told(items: dict[str, Any]) -> str:
         return ", ".join(f"{k} {number(v) if type(v) is int else v}" for k, v in items.items())
 
+    later = record.measured
+    again = later and f"{later.created}, by commit {later.commit or 'none'}: {later.command}"
     return {
         "Command": record.command,
         "Created": record.created,
@@ -101,4 +104,5 @@ def _origin(record: Record) -> dict[str, str]:
         "Split": told(record.split),
         "Data fingerprint": record.data_fingerprint,
         **({"Sampling": record.sampling} if record.sampling else {}),
+        **({"Measured again": again} if again else {}),
     }

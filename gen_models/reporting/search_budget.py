@@ -4,9 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from gen_models.records import Record
+from gen_models.reporting.drawing import Style, blank, label, legend, styles, svg
+from gen_models.reporting.estimates import number
 from gen_models.reporting.groups import Group
+from gen_models.reporting.plots import Plot, panel
 
 ENOUGH = 5
 """Configurations of one model that make a search."""
@@ -112,3 +116,52 @@ def _tried(group: Group, name: str) -> Configuration:
             ends.append(curve.values[-1])
             tests.append(value.value)
     return Configuration(fmean(ends), fmean(tests)) if ends else Configuration(None, None)
+
+
+def search_plots(groups: Sequence[Group]) -> list[Plot]:
+    """A figure for each reported value: every model's expected score over k; none without a search.
+
+    Args:
+        groups: Of one section.
+    """
+    found = [search for search in searches(groups) if search.failed < len(search.tried)]
+    looks = styles([search.model for search in found])
+    by_value: dict[str, list[Search]] = {}
+    for search in found:
+        by_value.setdefault(search.value, []).append(search)
+    return [_plot(value, members, looks) for value, members in by_value.items()]
+
+
+def _plot(value: str, found: Sequence[Search], looks: dict[str, Style]) -> Plot:
+    figure, axes = blank()
+    handles = []
+    for search in found:
+        look = looks[search.model]
+        x = range(1, len(search.tried) + 1)
+        ends = [search.expected(k) for k in x]
+        means = [mean for mean, _ in ends]
+        low, high = ([mean + side * spread for mean, spread in ends] for side in (-1, 1))
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.15, lw=0)
+        looked: dict[str, Any] = {"color": look.colour, "ls": look.dash, "marker": look.mark}
+        handles += axes.plot(x, means, label=search.model, ms=3, **looked)
+    axes.locator_params(axis="x", integer=True)
+    label(axes, "configurations tried", f"{value}\nof the best by validation")
+    legend(figure, handles)
+    title = "Score to expect of a search"
+    return Plot(
+        title,
+        (panel(svg(figure), f"{title}: {value} over configurations tried"),),
+        (
+            f"Mean of {value} and, as a band, one standard deviation over which of the"
+            " configurations are tried; the best of them is chosen on validation images.",
+        ),
+        tuple(f"{search.model}: {_told(search)}" for search in found),
+    )
+
+
+def _told(search: Search) -> str:
+    total = len(search.tried)
+    failed = f", {search.failed} of them without a score" if search.failed else ""
+    steps = dict.fromkeys((1, min(5, total), total))
+    each = [f"{number(search.expected(k)[0])} for {k}" for k in steps]
+    return f"{', '.join(each)} of {total} configurations{failed}"

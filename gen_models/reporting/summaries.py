@@ -11,6 +11,8 @@ from gen_models.reporting.estimates import number, of_value, over_seeds
 from gen_models.reporting.groups import Group
 from gen_models.reporting.verdicts import differing
 
+WAY = " from floor to ceiling"
+
 
 def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell:
     """One model's cell: over seeds where several have the value, else with the value's interval.
@@ -30,11 +32,17 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
         return Cell(f"n/a: the seeds differ in {', '.join(fields)}", missing=True)
     numbers = [value.value for value in present if value.value is not None]
     estimate = over_seeds(numbers) if len(numbers) > 1 else of_value(present[0])
-    notes = [estimate.basis, standing(estimate.value, row), _deviations(present)]
-    if len(present) < len(group.finished):
-        lacking = len(group.finished) - len(present)
-        notes.append(f"{lacking} of {len(group.finished)} runs {absent(values).text}")
-    return Cell(str(estimate), tuple(filter(None, notes)), estimate)
+    lacking = len(group.finished) - len(present)
+    short = f"{lacking} of {len(group.finished)} runs {absent(values).text}" if lacking else ""
+    stands, doubts = standing(estimate.value, row), _deviations(present)
+    told = "between seeds {}, within a run {}".format(*doubts) if doubts else ""
+    brief = "seeds {}, run {}".format(*doubts) if doubts else ""
+    return Cell(
+        str(estimate),
+        tuple(filter(None, (estimate.basis, stands, told, short))),
+        estimate,
+        brief=" · ".join(filter(None, (stands.removesuffix(WAY), brief, short))),
+    )
 
 
 def absent(values: Sequence[Value]) -> Cell:
@@ -43,7 +51,7 @@ def absent(values: Sequence[Value]) -> Cell:
     return Cell(f"n/a: {'; '.join(map(str, reasons)) or 'not measured'}", missing=True)
 
 
-def _deviations(values: Sequence[Value]) -> str:
+def _deviations(values: Sequence[Value]) -> tuple[str, str] | None:
     """What another seed changes, and what another draw of samples would: two doubts, told apart.
 
     The first is the standard deviation of the values, which holds the second; the second is the
@@ -52,9 +60,9 @@ def _deviations(values: Sequence[Value]) -> str:
     numbers = [value.value for value in values if value.value is not None]
     errors = [value.error for value in values if value.error is not None]
     if len(numbers) < 2 or len(errors) < len(numbers):
-        return ""
+        return None
     within = math.sqrt(fmean(error**2 for error in errors))
-    return f"between seeds {number(stdev(numbers), 2)}, within a run {number(within, 2)}"
+    return number(stdev(numbers), 2), number(within, 2)
 
 
 def way(value: float, values: Sequence[Value]) -> float | None:
@@ -72,7 +80,7 @@ def standing(value: float, values: Sequence[Value]) -> str:
     """The way in words, for values with an aspect; of others a sentence tells."""
     percent = way(value, values)
     told = percent is not None and any(other.aspect for other in values)
-    return f"{percent:.3g} % from floor to ceiling" if told else ""
+    return f"{percent:.3g} %{WAY}" if told else ""
 
 
 def say_basis_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:

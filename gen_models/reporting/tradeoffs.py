@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from gen_models.records import Value
 from gen_models.reporting.cells import Row, Table
+from gen_models.reporting.drawing import Style, styles
 from gen_models.reporting.estimates import number
-from gen_models.reporting.figures import Cloud, clouds_figure, data_uri
+from gen_models.reporting.figures import Cloud, clouds_figure
 from gen_models.reporting.groups import Group
-from gen_models.reporting.images import Plot
+from gen_models.reporting.plots import Plot, panel
 
 PAIRS = (
     ("precision_", "recall_"),
@@ -29,19 +30,23 @@ def tradeoffs(groups: Sequence[Group], table: Table) -> list[Plot]:
 
 
 def _found(groups: Sequence[Group], table: Table) -> Iterator[tuple[Row, Row, list[Cloud]]]:
+    looks = styles([group.label for group in groups])
     rows = {row.values[0].name: row for row in table.rows if not row.differing}
     for above, beside in PAIRS:
         for name, y in rows.items():
             x = rows.get(name.replace(above, beside, 1))
             if name.startswith(above) and x:
-                clouds = [_cloud(group, x.values[0].name, name) for group in groups]
+                clouds = [
+                    _cloud(group, looks[group.label], x.values[0].name, name) for group in groups
+                ]
                 yield x, y, [cloud for cloud in clouds if cloud.points]
 
 
-def _cloud(group: Group, x: str, y: str) -> Cloud:
+def _cloud(group: Group, style: Style, x: str, y: str) -> Cloud:
     numbers = [{v.name: v.value for v in record.values} for record in group.records]
     points = [(mine.get(x), mine.get(y)) for mine in numbers]
-    return Cloud(group.label, tuple((a, b) for a, b in points if a is not None and b is not None))
+    whole = tuple((a, b) for a, b in points if a is not None and b is not None)
+    return Cloud(group.label, style, whole)
 
 
 def _plot(x: Row, y: Row, clouds: Sequence[Cloud]) -> Plot:
@@ -53,8 +58,7 @@ def _plot(x: Row, y: Row, clouds: Sequence[Cloud]) -> Plot:
         f" {means}."
     )
     across, up = (f"{row.head.text}\n{_reads(row.values[0])}" for row in (x, y))
-    light, dark = (data_uri(clouds_figure(across, up, clouds, s)) for s in ("light", "dark"))
-    return Plot(title, alt, light, dark)
+    return Plot(title, (panel(clouds_figure(across, up, clouds), alt),))
 
 
 def _told(cloud: Cloud) -> str:

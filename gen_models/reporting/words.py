@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gen_models.records import Record
-from gen_models.reporting.cells import Cell, Row, Table
+from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number
 from gen_models.reporting.groups import Group
@@ -38,9 +38,13 @@ def tally(runs: Sequence[Run | Unreadable]) -> str:
     return f"{len(runs)} run{'s' * (len(runs) != 1)}: {together(counted)}."
 
 
-def fairness(groups: Sequence[Group], cost: Table) -> list[str]:
-    """Whether the models had the same budget and the same generator."""
-    told = []
+def fairness(groups: Sequence[Group], cost: Table) -> tuple[list[str], list[str]]:
+    """Whether the models had the same budget and the same generator.
+
+    Returns:
+        Sentences on what was equal, and on what was not.
+    """
+    equal, unequal = [], []
     for row in cost.rows:
         if row.head.text not in ("Images seen", "Parameters, generator"):
             continue
@@ -50,11 +54,11 @@ def fairness(groups: Sequence[Group], cost: Table) -> list[str]:
         )
         shown = {label: text for label, text in shown.items() if text != "none"}
         if len(set(shown.values())) == 1 and len(shown) > 1:
-            told.append(f"Equal for all models: {what} ({next(iter(shown.values()))}).")
+            equal.append(f"Equal for all models: {what} ({next(iter(shown.values()))}).")
         elif len(shown) > 1:
             each = together([f"{label} {text}" for label, text in shown.items()])
-            told.append(f"Not equal, so compare with care: {what} ({each}).")
-    return told
+            unequal.append(f"Not equal, so compare with care: {what} ({each}).")
+    return equal, unequal
 
 
 def findings(labels: Sequence[str], table: Table) -> list[str]:
@@ -66,7 +70,7 @@ def findings(labels: Sequence[str], table: Table) -> list[str]:
     """
     told: dict[tuple[int, str, str], list[str]] = {}
     for row in table.rows:
-        rank, beginning, what = _finding(_rivals(labels, row), row)
+        rank, beginning, what = _finding(measured(labels, row), row)
         if beginning and len(labels) > 1:
             told.setdefault((rank, row.aspect, beginning), []).append(what)
     # Winners first, then what stays open; among equals, in the order of the table.
@@ -80,7 +84,7 @@ def _under(aspect: str, sentence: str) -> str:
     return f"{aspect.capitalize()}: {sentence}" if aspect else sentence
 
 
-def _finding(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
+def _finding(rivals: dict[str, Estimate], row: Row) -> tuple[int, str, str]:
     """The rank of the sentence on a row, how it begins, and what the row adds to it."""
     if row.differing:
         fields = together(row.differing)
@@ -92,7 +96,7 @@ def _finding(rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
     return _outcome(row.contest, rivals, row)
 
 
-def _outcome(contest: Contest, rivals: dict[str, Cell], row: Row) -> tuple[int, str, str]:
+def _outcome(contest: Contest, rivals: dict[str, Estimate], row: Row) -> tuple[int, str, str]:
     if contest.p is None and row.aspect:
         return 4, "", ""  # one of many: the table says why
     if contest.p is None:
@@ -104,26 +108,23 @@ def _outcome(contest: Contest, rivals: dict[str, Cell], row: Row) -> tuple[int, 
     return 0, f"{contest.winner} is {degree} on", _victory(contest, rivals, row)
 
 
-def _rivals(labels: Sequence[str], row: Row) -> dict[str, Cell]:
+def measured(labels: Sequence[str], row: Row) -> dict[str, Estimate]:
+    """The models' numbers in a row, by label; models without one are left out."""
     # A row has more cells than there are models: the tests, floor and ceiling.
-    return {label: cell for label, cell in zip(labels, row.cells, strict=False) if cell.estimate}
+    cells = zip(labels, row.cells, strict=False)
+    return {label: cell.estimate for label, cell in cells if cell.estimate}
 
 
-def _victory(contest: Contest, rivals: dict[str, Cell], row: Row) -> str:
+def _victory(contest: Contest, rivals: dict[str, Estimate], row: Row) -> str:
     assert contest.p is not None
     # Rows with an aspect are many: their numbers stand in the table, their p says enough here.
     if row.aspect:
         return f"{row.head.text} ({written(contest.p)})"
-    best, second = (_estimate(rivals[label]) for label in contest.ranking[:2])
+    best, second = (rivals[label] for label in contest.ranking[:2])
     return (
         f"{row.head.text} ({best} against {contest.ranking[1]} {second}, {row.values[0].unit},"
         f" {written(contest.p)})"
     )
-
-
-def _estimate(cell: Cell) -> Estimate:
-    assert cell.estimate is not None
-    return cell.estimate
 
 
 def caution(table: Table) -> list[str]:
@@ -155,8 +156,8 @@ def positions(labels: Sequence[str], table: Table) -> list[str]:
     for row in table.rows:
         stands = {
             label: percent
-            for label, cell in _rivals(labels, row).items()
-            if (percent := way(_estimate(cell).value, row.values)) is not None
+            for label, found in measured(labels, row).items()
+            if (percent := way(found.value, row.values)) is not None
         }
         if stands and not row.aspect:
             each = ", ".join(f"{label} {percent:.3g} %" for label, percent in stands.items())

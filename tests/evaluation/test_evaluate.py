@@ -253,17 +253,17 @@ def test_pictures_show_what_a_model_can(tmp_path):
             return self.decode(self.sample_prior(count, generator)).clamp(0, 1)
 
     grids = gallery(evidence(Both()), Inversion(steps=2, restarts=1))
-    names = "samples", "neighbours", "reconstructions", "inversions", "interpolation"
+    names = "samples", "reconstructions", "extremes", "neighbours", "interpolation"
     assert tuple(g.name for g in grids) == names
     for grid in grids:
         assert grid.save(tmp_path / f"{grid.name}.png").stat().st_size > 100
     grids_of_copies = gallery(evidence(Resampler(digits().train.images)), None)
-    assert [g.name for g in grids_of_copies] == ["samples", "neighbours"]
+    assert [g.name for g in grids_of_copies] == ["samples", "extremes", "neighbours"]
     # Copies find themselves.
-    copies = grids_of_copies[1].pixels
+    copies = grids_of_copies[2].pixels
     assert torch.equal(copies[:10], copies[10:20])
-    # Originals above reconstructions: rows alternate.
-    rows = grids[2].pixels
+    # Originals above reconstructions.
+    rows = grids[1].pixels
     torch.testing.assert_close(rows[10:20], rows[:10] + 0.1)
     # The path keeps to the norms of its ends; a straight line would sag by a factor 0.7.
     z = grids[4].pixels.flatten(1) @ Both().weight

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gen_models.reporting.agreement import disagreements
+from gen_models.reporting.agreement import condensed, disagreements
 from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.tables import measurement_table
 from tests.reporting.test_report import Page
@@ -89,6 +89,46 @@ def test_every_pair_of_three_models_is_looked_at(record, value, groups):
     assert weak == []
     assert len(strong) == 1
     assert "by digits64 vae is ahead of gan, by random128 gan of vae" in strong[0]
+
+
+TITLES, ERRORS = ("Frechet", "Kernel", "Doubtful"), (0.01, 0.01, 50.0)
+
+
+def test_several_strong_disagreements_are_one_sentence_that_counts_pairs(record, value, groups):
+    """Of three pairs two are turned; one of them by two measurements, and counted once."""
+    numbers = {
+        "vae": ((1.0, 9.0), (1, 2)),
+        "gan": ((2.0, 8.0), (2, 1)),
+        "ppca": ((3.0, 8.5), (9, 9)),
+    }
+    made = groups(
+        *(
+            record(
+                model,
+                0,
+                *(
+                    value(float(x), f"{title}_{view}", title=title, extractor=view, error=error)
+                    for title, pair, error in zip(TITLES, (*pairs, pairs[0]), ERRORS, strict=True)
+                    for view, x in zip(("digits64", "random128"), pair, strict=True)
+                ),
+            )
+            for model, pairs in numbers.items()
+        )
+    )
+    table = measurement_table(made)
+    assert len(disagreements(table)[0]) == 2
+    assert condensed(table) == [
+        "The extractors digits64 and random128 order 2 of 3 pairs of models differently, beyond"
+        " their errors, on Frechet and Kernel: trust neither alone; each is listed under all"
+        " findings."
+    ]
+
+
+def test_one_strong_disagreement_is_told_as_it_is_and_a_weak_one_not(table):
+    strong = table(digits64=(2.0, 1.0, 0.1), random128=(5.0, 9.0, 0.2))
+    assert condensed(strong) == disagreements(strong)[0]
+    assert len(condensed(strong)) == 1
+    assert condensed(table(digits64=(2.0, 1.0, 3.0), random128=(5.0, 9.0, 0.2))) == []
 
 
 def test_a_strong_disagreement_is_a_warning_on_the_page(tmp_path, run, record, value):

@@ -70,11 +70,14 @@ def test_pages_have_a_heading_for_each_aspect(tmp_path, run, record, many):
     run(record("gan", 0, *many(1.0)))
     folder = tmp_path / "sweep"
     html = write_comparison(folder, find_runs(folder)).read_text()
-    page = Page(html)
-    heads = [attributes for attributes in page.all("th") if attributes["scope"] == "rowgroup"]
-    assert [attributes["colspan"] for attributes in heads] == ["6"] * 3
+    # Models in rows have a table for each aspect.
+    captions = re.findall(r"<caption><span>(.*?)</span>", html)
+    assert captions[:3] == ["Distance", "Fidelity", "Likelihood"]
+    single = write_report(folder / "0").read_text()
+    heads = [th for th in Page(single).all("th") if th["scope"] == "rowgroup"]
+    assert [attributes["colspan"] for attributes in heads] == ["7"] * 3
     # Each heading opens a group of rows of its own: that is what the scope speaks of.
-    opened = re.findall(r'<tbody>\s*<tr class="aspect"><th scope="rowgroup"', html)
+    opened = re.findall(r'<tbody>\s*<tr class="aspect"><th scope="rowgroup"', single)
     assert len(opened) == 3
     markdown = (folder / "report.md").read_text().splitlines()
     assert [line for line in markdown if line.startswith("| **")] == [

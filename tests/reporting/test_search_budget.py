@@ -5,7 +5,9 @@ from statistics import fmean, pstdev
 
 import pytest
 
-from gen_models.reporting.search_budget import Configuration, Search
+from gen_models.records import Curve
+from gen_models.reporting.estimates import number
+from gen_models.reporting.search_budget import Configuration, Search, search_plots, searches
 
 TRIED = (
     Configuration(3.0, 31.0),
@@ -45,3 +47,40 @@ def test_a_search_that_failed_throughout_has_no_expectation():
     assert search.failed == 5
     with pytest.raises(ValueError, match="0 with a score"):
         search.expected(1)
+
+
+SELECTION = "validation/fid_digits64_200_validation"
+
+
+@pytest.fixture
+def sweep(groups, record, value):
+    """Groups of six configurations of a model, of which one run diverged; and one of another."""
+    runs = []
+    for rate, one in enumerate(TRIED):
+        curve = Curve(SELECTION, (640, 1280), (0.0, one.validation))
+        made = value(one.test, "fid_digits64_1293_test")
+        ended = {"status": "diverged"} if one.test is None else {}
+        config = {"model": {"lr": rate}, "seed": 0}
+        changed = {"curves": (curve,), "selection": SELECTION, "config": config, **ended}
+        runs.append(record("gan", 0, made, **changed))
+    return groups(*runs, record("vae", 0))
+
+
+def test_a_sweep_over_configurations_is_a_search(sweep):
+    (search,) = searches(sweep)
+    assert (search.model, search.value, search.failed) == ("gan", "fid_digits64_1293_test", 1)
+    # By the last validation, not by the first, which is 0 for all.
+    assert sorted(map(repr, search.tried)) == sorted(map(repr, TRIED))
+
+
+def test_the_figure_says_what_it_draws(sweep):
+    (plot,) = search_plots(sweep)
+    assert plot.told == (
+        f"gan: {number(Search('gan', '', TRIED).expected(1)[0])} for 1,"
+        f" {number(Search('gan', '', TRIED).expected(5)[0])} for 5, 14.00 for 6 of 6"
+        " configurations, 1 of them without a score",
+    )
+
+
+def test_seeds_are_no_configurations(groups, record):
+    assert search_plots(groups(*(record("gan", seed) for seed in range(6)))) == []

@@ -6,12 +6,14 @@ import matplotlib
 import pytest
 
 from gen_models.reporting import tradeoffs as module
-from gen_models.reporting.figures import COLOURS, Cloud, clouds_figure
+from gen_models.reporting.drawing import COLOURS, styles
+from gen_models.reporting.figures import Cloud, clouds_figure
 from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.tables import measurement_table
 from gen_models.reporting.tradeoffs import tradeoffs
 
 TAIL = "k3_digits64_1000_test"
+SVG = b'<svg viewBox="0 0 4 3">'
 
 
 @pytest.fixture
@@ -39,15 +41,14 @@ def drawn(groups, monkeypatch):
     def make(*records):
         calls = []
 
-        def figure(x, y, clouds, scheme):
-            calls.append((x, y, tuple(clouds), scheme))
-            return b"PNG"
+        def figure(x, y, clouds):
+            calls.append((x, y, tuple(clouds)))
+            return SVG
 
         monkeypatch.setattr(module, "clouds_figure", figure)
         made = groups(*records)
         plots = tradeoffs(made, measurement_table(made))
-        assert [call[3] for call in calls] == ["light", "dark"] * len(plots)
-        return plots, [call[:3] for call in calls[::2]]
+        return plots, calls
 
     return make
 
@@ -59,11 +60,13 @@ def test_one_point_a_run_and_one_cloud_a_model(record, pair, drawn):
         record("gan", 0, *pair(0.9, 0.1)),
         record("ppca", 0, *pair(0.2, 0.8)),
     )
-    vae, gan = Cloud("vae", ((0.25, 0.5), (0.125, 0.75))), Cloud("gan", ((0.1, 0.9),))
-    ppca = Cloud("ppca", ((0.8, 0.2),))
+    looks = styles(["vae", "gan", "ppca"])
+    vae = Cloud("vae", looks["vae"], ((0.25, 0.5), (0.125, 0.75)))
+    gan = Cloud("gan", looks["gan"], ((0.1, 0.9),))
+    ppca = Cloud("ppca", looks["ppca"], ((0.8, 0.2),))
     axes = ("Recall\nshare, higher is better", "Precision\nshare, higher is better")
     assert calls == [(*axes, (vae, gan, ppca))]
-    assert plots[0].alt == (
+    assert plots[0].panels[0].alt == (
         "Precision (share, higher is better), upwards, against Recall (share, higher is better), to"
         " the right; one point a run. Means, Recall first: vae 0.1875 and 0.6250 (2 runs); gan"
         " 0.1000 and 0.9000 (1 run); ppca 0.8000 and 0.2000 (1 run)."
@@ -111,49 +114,65 @@ def test_protocols_are_never_mixed(record, pair, drawn):
     assert drawn(record("vae", 0, *pair(0.5, 0.2)), other) == ([], [])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_runs_means_and_axes_are_on_the_figure(scheme, monkeypatch):
-    before = dict(matplotlib.rcParams)
-    shown = []
-    monkeypatch.setattr(
-        "gen_models.reporting.figures._png", lambda figure: shown.append(figure) or b"PNG"
+def test_a_model_looks_the_same_where_another_is_missing(record, pair, drawn):
+    _, ((_, _, clouds),) = drawn(
+        record("vae", 0, *pair(0.5, 0.2)),
+        record("gan", 0, *pair(0.5, None)),
+        record("ppca", 0, *pair(0.9, 0.1)),
     )
-    clouds = [Cloud("a$b$", ((0.0, 1.0), (1.0, 2.0))), Cloud("b", ((3.0, 4.0),))]
-    clouds_figure("x $", "y", clouds, scheme)
-    (axes,) = shown[0].axes
-    spots = [spot.get_offsets().tolist() for spot in axes.collections]
-    assert spots == [[[0, 1], [1, 2]], [[0.5, 1.5]], [[3, 4]], [[3, 4]]]
-    runs, means = axes.collections[::2], axes.collections[1::2]
+    looks = styles(["vae", "gan", "ppca"])
+    assert [cloud.style for cloud in clouds] == [looks["vae"], looks["ppca"]]
+
+
+@pytest.fixture
+def figure(monkeypatch):
+    """Draw clouds, and return the figure itself."""
+
+    def make(*given):
+        shown = []
+        monkeypatch.setattr("gen_models.reporting.figures.svg", shown.append)
+        clouds_figure(*given)
+        return shown[0]
+
+    return make
+
+
+def test_runs_means_and_axes_are_on_the_figure(figure):
+    looks = styles(["a$b$", "b"])
+    clouds = [
+        Cloud("a$b$", looks["a$b$"], ((0.0, 1.0), (1.0, 2.0))),
+        Cloud("b", looks["b"], ((3.0, 4.0),)),
+    ]
+    made = figure("x $", "y", clouds)
+    (axes,) = made.axes
+    runs, means = axes.collections, axes.lines
+    assert [spots.get_offsets().tolist() for spots in runs] == [[[0, 1], [1, 2]], [[3, 4]]]
+    assert [mean.get_xydata().tolist() for mean in means] == [[[0.5, 1.5]], [[3, 4]]]
     for index in (0, 1):
-        for drawn in (runs[index].get_facecolor(), means[index].get_edgecolor()):
-            assert matplotlib.colors.to_hex(drawn[0]).upper() == COLOURS[scheme][index]
-        assert not len(means[index].get_facecolor())
-        assert means[index].get_sizes()[0] > 2 * runs[index].get_sizes()[0]
+        hues = runs[index].get_facecolor()[0], means[index].get_markeredgecolor()
+        assert {matplotlib.colors.to_hex(hue) for hue in hues} == {COLOURS["light"][index]}
+        assert means[index].get_markerfacecolor() == "none"
+        assert means[index].get_markersize() ** 2 > 2 * runs[index].get_sizes()[0]
+    assert [mean.get_marker() for mean in means] == ["o", "s"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x $", "y")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a$b$", "b"]
-    assert dict(matplotlib.rcParams) == before
+    assert [text.get_text() for text in made.legends[0].get_texts()] == ["a$b$", "b"]
 
 
 def test_a_dollar_is_no_formula():
-    png = clouds_figure("$x_$", "$\\y$", [Cloud("$\\a$", ((1.0, 2.0),))])
-    assert png.startswith(b"\x89PNG")
-    assert len(png) < 30_000
+    style = styles(["$\\a$"])["$\\a$"]
+    svg = clouds_figure("$x_$", "$\\y$", [Cloud("$\\a$", style, ((1.0, 2.0),))])
+    assert all(text in svg for text in (b">$x_$<", b">$\\y$<", b">$\\a$<"))
 
 
-def test_long_labels_stay_on_their_axes(monkeypatch):
-    figures = []
-    monkeypatch.setattr(
-        "gen_models.reporting.figures._png", lambda figure: figures.append(figure) or b"PNG"
-    )
+def test_long_labels_stay_on_their_axes(figure):
     long = "Probe distortion of a name that is long\n1 for equal distributions, higher is better"
-    clouds_figure(long, long, [Cloud("a", ((1.0, 2.0),))])
-    (figure,) = figures
-    figure.draw_without_rendering()
-    (axes,) = figure.axes
+    made = figure(long, long, [Cloud("a", styles(["a"])["a"], ((1.0, 2.0),))])
+    made.draw_without_rendering()
+    (axes,) = made.axes
     for label in (axes.xaxis.label, axes.yaxis.label):
         box = label.get_window_extent()
-        assert figure.bbox.contains(*box.min)
-        assert figure.bbox.contains(*box.max)
+        assert made.bbox.contains(*box.min)
+        assert made.bbox.contains(*box.max)
 
 
 def test_they_stand_on_the_page(tmp_path, run, record, pair):
@@ -163,7 +182,7 @@ def test_they_stand_on_the_page(tmp_path, run, record, pair):
     _, _, part = html.partition("<h3>Trade-offs</h3>")
     figure = unescape(part.partition("</figure>")[0])
     assert "vae 0.2000 and 0.5000 (1 run); gan 0.1000 and 0.9000 (1 run)." in figure
-    assert figure.count("data:image/png;base64,") == 2
+    assert figure.count("data:image/svg+xml;base64,") == 1
 
 
 def test_a_page_without_them_has_no_heading_for_them(tmp_path, run, record):

@@ -86,7 +86,7 @@ class Inversion(Measurement):
     def measure(self, evidence: Evidence) -> list[Value]:
         """The errors of the best latents found; beside them, that of learning by heart."""
         images = evidence.real.images[: self.images]
-        found, latents = self.search(evidence, images)
+        found, latents = self.found(evidence)
         parts = iter(found.split(evidence.batch))
         *empties, norm = self.blanks(evidence)
         squares = latents.cpu().double().square().mean(1)
@@ -95,6 +95,11 @@ class Inversion(Measurement):
             known = Anchor(by_heart(evidence, images), "the nearest training image")
             mse = replace(mse, anchors=(known,))
         return [mse, *others, mean_filled(norm, squares)]
+
+    def found(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """What `search` gives of the images that are measured: once, for pictures as well."""
+        images = evidence.real.images[: self.images]
+        return evidence.once(self, lambda: self.search(evidence, images))
 
     def search(self, evidence: Evidence, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (N, C, H, W) of the best reconstructions of bytes, and their latents (N, D)."""

@@ -1,0 +1,72 @@
+"""What a section has to say in words: few warnings to be seen at once, all the rest to look up."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from gen_models.reporting import words
+from gen_models.reporting.agreement import condensed, disagreements
+from gen_models.reporting.cells import Table
+from gen_models.reporting.groups import Group
+from gen_models.reporting.words import together
+
+
+def warnings(groups: Sequence[Group], measurements: Table, cost: Table) -> list[str]:
+    """At most three lines: extractors that disagree, events in training, unequal conditions.
+
+    Args:
+        groups: The models of a section.
+        measurements: From `measurement_table`, of these groups.
+        cost: From `cost_table`, of these groups.
+    """
+    _, unequal = words.fairness(groups, cost)
+    events = together([f"{kind} ({together(runs)})" for kind, runs in happened(groups).items()])
+    trained = f"Training was warned of {events}." if events else ""
+    return [*condensed(measurements), *filter(None, (trained, " ".join(unequal)))]
+
+
+def happened(groups: Sequence[Group]) -> dict[str, list[str]]:
+    """The kinds of events in training, with the runs of each model that had them, counted.
+
+    Returns:
+        By kind: "gan in 2 of 3 runs", a text for each model.
+    """
+    told: dict[str, list[str]] = {}
+    for group in groups:
+        runs = [run.record for run in (*group.finished, *group.unfinished)]
+        had = Counter(kind for run in runs for kind in {event.kind for event in run.events})
+        for kind in sorted(had):
+            of = f"{had[kind]} of {len(runs)} run{'s' * (len(runs) != 1)}"
+            told.setdefault(kind, []).append(f"{group.label} in {of}")
+    return told
+
+
+def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> dict[str, list[str]]:
+    """Every sentence, under its heading; a heading with nothing to say is left out.
+
+    Args:
+        groups: The models of a section.
+        measurements: From `measurement_table`, of these groups.
+        cost: From `cost_table`, of these groups.
+    """
+    labels = [group.label for group in groups]
+    equal, unequal = words.fairness(groups, cost)
+    strong, others = disagreements(measurements)
+    told = [
+        (f"{group.label}, seed {run.record.seed}, ", run.record)
+        for group in groups
+        for run in (*group.finished, *group.unfinished)
+    ]
+    parts = {
+        "Winners, and what stays open": words.findings(labels, measurements),
+        "Agreement of the extractors": [*strong, *others],
+        "Between floor and ceiling": words.positions(labels, measurements),
+        "Caution": words.caution(measurements),
+        "Events in training": words.warned(told),
+        "Conditions": [
+            *equal,
+            *unequal,
+            *words.sampling(groups),
+            *words.origins(groups),
+        ],
+    }
+    return {heading: sentences for heading, sentences in parts.items() if sentences}

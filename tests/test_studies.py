@@ -1,0 +1,66 @@
+"""Studies: each number that their texts claim is found in the report of their committed records."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gen_models.reporting.report import find_runs, write_comparison
+from gen_models.reporting.runs import Run, read_run
+
+ROOT = Path(__file__).parent.parent
+STUDIES = sorted(path.parent for path in (ROOT / "benchmarks" / "quality").glob("*/README.md"))
+CLAIM = re.compile(r"-?\d[\d.,]* \[-?\d[\d.,]*, -?\d[\d.,]*\]|p [=<] 0\.\d+")
+PLACE = re.compile(r'"(/|[A-Z]:\\\\)')
+by_name = pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """What the report says of each study's records, as Markdown."""
+    told = {}
+    for study in STUDIES:
+        folder = tmp_path_factory.mktemp(study.name)
+        write_comparison(folder, find_runs(study))
+        told[study.name] = plain((folder / "report.md").read_text())
+    return told
+
+
+def plain(text):
+    """Markdown without emphasis and line breaks; a p value's spaces may be hard ones."""
+    return " ".join(text.replace("**", "").replace("\u00a0", " ").split())
+
+
+def claims(path):
+    """Every number with an interval, and every p value, of a text."""
+    return CLAIM.findall(plain(path.read_text()))
+
+
+@by_name
+def test_every_claim_is_in_the_report_of_the_records(study, reports):
+    claimed = claims(study / "README.md")
+    assert claimed, "a study answers with numbers and intervals"
+    assert not [claim for claim in claimed if claim not in reports[study.name]]
+
+
+def test_the_main_table_is_in_a_study(reports):
+    claimed = claims(ROOT / "README.md")
+    assert claimed
+    assert not [claim for claim in claimed if all(claim not in told for told in reports.values())]
+
+
+@by_name
+def test_every_record_is_whole_finished_and_of_no_machine(study):
+    runs = [read_run(folder) for folder in find_runs(study)]
+    assert all(isinstance(run, Run) and run.record.status == "finished" for run in runs)
+    assert len({(run.record.commit or "").endswith("-dirty") for run in runs} | {False}) == 1
+    for run in runs:
+        assert not PLACE.search((run.folder / "record.json").read_text())
+        assert all((run.folder / picture.file).exists() for picture in run.record.pictures)
+
+
+@by_name
+def test_the_command_stands_beside_the_answer(study):
+    text = (study / "README.md").read_text()
+    assert all(f"**{part}.**" in text for part in ("Question", "Answer", "Command"))
+    assert "python run.py" in text
