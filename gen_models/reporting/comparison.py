@@ -13,7 +13,7 @@ from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.costs import cost_table
 from gen_models.reporting.exports import write_numbers
 from gen_models.reporting.findings import all_findings, warnings
-from gen_models.reporting.groups import Group, Section, sections
+from gen_models.reporting.groups import CROWD, Group, Section, sections
 from gen_models.reporting.headline import headline
 from gen_models.reporting.images import ROOM, Gallery, galleries, place, relative
 from gen_models.reporting.live import Live
@@ -21,6 +21,7 @@ from gen_models.reporting.origins import Origins, origins
 from gen_models.reporting.pages import protocols, render
 from gen_models.reporting.plots import Plot, plots
 from gen_models.reporting.runs import Run, Unreadable, read_run
+from gen_models.reporting.search_budget import search_plots
 from gen_models.reporting.tables import measurement_table
 from gen_models.reporting.tradeoffs import tradeoffs
 
@@ -36,10 +37,33 @@ class Chapter:
     origins: Origins
     measurements: Table
     cost: Table
+    searches: list[Plot]
     tradeoffs: list[Plot]
     galleries: list[Gallery]
     curves: list[Plot]
     alone: dict[str, list[Plot]]
+
+    @property
+    def parts(self) -> list[str]:
+        """The headings of what there is to show, in the page's order."""
+        shown = {
+            "Images": self.galleries,
+            "Measurements": True,
+            "Cost": True,
+            "Curves": self.curves or self.alone or self.crowded,
+            "Search": self.searches,
+            "Trade-offs": self.tradeoffs,
+            "Evidence": True,
+        }
+        return [part for part, there in shown.items() if there]
+
+    @property
+    def crowded(self) -> str:
+        """Why there are no curves of a search."""
+        count = len(self.section.groups)
+        if count <= CROWD:
+            return ""
+        return f"Curves of {count} configurations fill no figure; each run's report has its own."
 
     @property
     def sheets(self) -> list[Sheet]:
@@ -112,9 +136,10 @@ def _chapter(section: Section, page: Path, room: int) -> Chapter:
         origins(groups),
         measurements,
         cost,
+        search_plots(groups),
         tradeoffs(groups, measurements),
         galleries(groups, page, room),
-        *plots(groups),
+        *(plots(groups) if len(groups) <= CROWD else ([], {})),
     )
 
 
@@ -128,11 +153,14 @@ def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> 
             markdown.escape(chapter.section.why),
             markdown.headline(chapter.answers),
             *(f"**{markdown.escape(warning)}**" for warning in chapter.warnings),
-            f"### Measurements\n\n{markdown.table(chapter.measurements)}",
-            f"### Cost\n\n{markdown.table(chapter.cost)}",
-            f"### Curves\n\n{markdown.plots(chapter.curves)}" if chapter.curves else "",
             "### Images" if chapter.galleries else "",
             markdown.pictures(chapter.galleries, 4),
+            f"### Measurements\n\n{markdown.table(chapter.measurements)}",
+            f"### Cost\n\n{markdown.table(chapter.cost)}",
+            f"### Curves\n\n{markdown.plots(chapter.curves)}"
+            if chapter.curves
+            else chapter.crowded,
+            f"### Search\n\n{markdown.plots(chapter.searches)}" if chapter.searches else "",
             markdown.findings(chapter.findings),
             markdown.origins(chapter.origins),
         ]

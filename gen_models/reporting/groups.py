@@ -9,6 +9,9 @@ from gen_models.records import Record
 from gen_models.reporting.configurations import ABSENT, differing, flat
 from gen_models.reporting.runs import Run
 
+CROWD = 12
+"""Groups of a section beyond which they are a search: counted, not named; no lines of their own."""
+
 
 @dataclass(frozen=True)
 class Group:

@@ -7,8 +7,8 @@ from gen_models.reporting.answers import QUESTIONS, Answer, answer, opened
 from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.estimates import number
 from gen_models.reporting.findings import happened
-from gen_models.reporting.groups import Group
-from gen_models.reporting.words import fairness, measured, together
+from gen_models.reporting.groups import CROWD, Group
+from gen_models.reporting.words import fairness, few, measured, together
 
 SHARES = ("copies_", "duplicates_")
 """Prefixes of shares that tell of copies where they are above those of real data."""
@@ -80,7 +80,8 @@ def _each(seconds: dict[str, float], alike: bool) -> list[str]:
         + (f" ({_times(seconds, label)})" if alike and given > fastest else "")
         for label, given in sorted(seconds.items(), key=lambda item: item[1])
     ]
-    return [f"Seconds of training: {together(each)}."] if each[1:] else []
+    told = together(each) if len(each) <= CROWD else few(each)
+    return [f"Seconds of training: {told}."] if each[1:] else []
 
 
 def _times(seconds: dict[str, float], label: str) -> str:

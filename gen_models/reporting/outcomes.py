@@ -7,7 +7,7 @@ from gen_models.reporting.cells import Row
 from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number
 from gen_models.reporting.verdicts import ONE_TRAINING, written
-from gen_models.reporting.words import together
+from gen_models.reporting.words import few, together
 
 
 def leaders(contest: Contest) -> list[str]:
@@ -52,7 +52,7 @@ def _lead(contest: Contest) -> str:
         return f"no {what} {among}"
     if not level:
         return f"{first} is ahead of {'all others' if behind[1:] else behind[0]}"
-    return f"{together([first, *level])} lead, {first} ahead of all others but {together(level)}"
+    return f"{few([first, *level])} lead, {first} ahead of all others but {few(level)}"
 
 
 def _brief(contest: Contest) -> str:
@@ -60,7 +60,7 @@ def _brief(contest: Contest) -> str:
     p = "no test" if contest.p is None else written(contest.p)
     if len(level) == len(contest.leading):
         return f"no winner ({p})"
-    return f"{first} not told from {together(level)} ({p})" if level else f"{first} ({p})"
+    return f"{first} not told from {few(level)} ({p})" if level else f"{first} ({p})"
 
 
 def distance(row: Row, numbers: Mapping[str, Estimate]) -> str:

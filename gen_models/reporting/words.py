@@ -6,13 +6,28 @@ from gen_models.records import Record
 from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number
-from gen_models.reporting.groups import Group
+from gen_models.reporting.groups import CROWD, Group
 from gen_models.reporting.runs import Run, Unreadable
 from gen_models.reporting.summaries import way
 from gen_models.reporting.verdicts import LEVEL, written
 
 MANY = 10
 """So many tests at once want a word of caution: half a row is then expected to win by chance."""
+
+
+FEW = 4
+"""So many models are named in one clause; of a search's many, the rest is counted."""
+
+
+def few(labels: Sequence[str]) -> str:
+    """Join as prose, the first few by name.
+
+    >>> few(["a", "b", "c", "d", "e", "f"])
+    'a, b, c and 3 others'
+    """
+    if len(labels) <= FEW:
+        return together(labels)
+    return together([*labels[: FEW - 1], f"{len(labels) - FEW + 1} others"])
 
 
 def together(words: Sequence[str]) -> str:
@@ -56,7 +71,8 @@ def fairness(groups: Sequence[Group], cost: Table) -> tuple[list[str], list[str]
         if len(set(shown.values())) == 1 and len(shown) > 1:
             equal.append(f"Equal for all models: {what} ({next(iter(shown.values()))}).")
         elif len(shown) > 1:
-            each = together([f"{label} {text}" for label, text in shown.items()])
+            texts = [f"{label} {text}" for label, text in shown.items()]
+            each = together(texts if len(shown) <= CROWD else sorted(set(shown.values())))
             unequal.append(f"Not equal, so compare with care: {what} ({each}).")
     return equal, unequal
 

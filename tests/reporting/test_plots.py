@@ -194,7 +194,7 @@ def test_they_stand_on_the_page_and_in_markdown(tmp_path, run, scored):
             loss = (curve("train/loss", 3.0, 1.0 + seed),)
             run(scored(model, seed, 9.0, 2.0 + seed, 4.0, others=loss, pace=1.0 + seed))
     html = write_comparison(tmp_path, find_runs(tmp_path)).read_text()
-    _, _, part = html.partition("<h3>Curves</h3>")
+    _, _, part = html.partition(">Curves</h3>")
     figure = part.partition("</figure>")[0].partition("<figure")[2]
     told = "<b>: best 3.000 at 20 images, last 4.000 (means of 3 runs)"
     assert told in unescape(figure)

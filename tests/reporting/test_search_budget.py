@@ -1,5 +1,6 @@
 """The expected score of the best of k configurations against all subsets, written out."""
 
+import re
 from itertools import combinations
 from statistics import fmean, pstdev
 
@@ -7,6 +8,7 @@ import pytest
 
 from gen_models.records import Curve
 from gen_models.reporting.estimates import number
+from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.search_budget import Configuration, Search, search_plots, searches
 
 TRIED = (
@@ -84,3 +86,19 @@ def test_the_figure_says_what_it_draws(sweep):
 
 def test_seeds_are_no_configurations(groups, record):
     assert search_plots(groups(*(record("gan", seed) for seed in range(6)))) == []
+
+
+def test_a_search_of_many_is_counted_and_not_named(tmp_path, run, record, value):
+    for rate in range(14):
+        made = value(1.0 + rate / 50, "fid_digits64_1293_test", aspect="distance", error=0.5)
+        curve = Curve(SELECTION, (640, 1280), (2.0, 1.0 + rate))
+        config = {"model": {"lr": rate}, "seed": 0}
+        run(record("gan", 0, made, curves=(curve,), selection=SELECTION, config=config))
+    write_comparison(tmp_path, find_runs(tmp_path))
+    told = (tmp_path / "report.md").read_text()
+    seconds = re.search(r"Seconds of training: .*", told)[0]
+    assert seconds.count("gan (") == 3
+    assert "and 11 others" in seconds
+    assert "### Search" in told
+    assert "Curves of 14 configurations fill no figure" in told
+    assert "image/svg+xml" in (tmp_path / "report.html").read_text()

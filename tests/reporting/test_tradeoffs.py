@@ -179,7 +179,7 @@ def test_they_stand_on_the_page(tmp_path, run, record, pair):
     for model, numbers in (("vae", (0.5, 0.2)), ("gan", (0.9, 0.1))):
         run(record(model, 0, *pair(*numbers)))
     html = write_comparison(tmp_path, find_runs(tmp_path)).read_text()
-    _, _, part = html.partition("<h3>Trade-offs</h3>")
+    _, _, part = html.partition(">Trade-offs</h3>")
     figure = unescape(part.partition("</figure>")[0])
     assert "vae 0.2000 and 0.5000 (1 run); gan 0.1000 and 0.9000 (1 run)." in figure
     assert figure.count("data:image/svg+xml;base64,") == 1
