@@ -1,6 +1,7 @@
 """Studies: each number that their texts claim is found in the report of their committed records."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def reports(tmp_path_factory):
 
 def plain(text):
     """Markdown without emphasis and line breaks; a p value's spaces may be hard ones."""
-    return " ".join(text.replace("**", "").replace("\u00a0", " ").split())
+    return " ".join(unescape(text).replace("**", "").replace("\u00a0", " ").split())
 
 
 def claims(path):
