@@ -65,3 +65,15 @@ def test_the_command_stands_beside_the_answer(study):
     text = (study / "README.md").read_text()
     assert all(f"**{part}.**" in text for part in ("Question", "Answer", "Command"))
     assert "python run.py" in text
+
+
+def test_the_identity_holds_at_every_point_of_training():
+    gaps = []
+    for folder in find_runs(ROOT / "benchmarks" / "quality" / "elbo_gap"):
+        curves = {c.name.removesuffix("/identity_nats"): c for c in read_run(folder).record.curves}
+        exact, bound, gap = (curves[k].values for k in ("log p(x)", "ELBO", "KL(q || p(z|x))"))
+        for whole, part, rest in zip(exact, bound, gap, strict=True):
+            assert abs(whole - part - rest) < 3e-14
+        gaps.append((gap[0], gap[-1]))
+    assert len(gaps) == 6
+    assert all(first > 0.22 and last < 0.00083 for first, last in gaps)

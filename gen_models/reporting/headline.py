@@ -58,7 +58,7 @@ def _cost(groups: Sequence[Group], cost: Table) -> Answer | None:
         "Cost",
         "What did training take?",
         f"{opened(_pace(seconds, alike), list(seconds))}.",
-        (*_each(seconds, alike), *equal),
+        (*_each("Seconds" if counts == [1] else "Median seconds", seconds, alike), *equal),
         f"Not tested: {runs}{hardware if len(seconds) > 1 else ''}",
     )
 
@@ -73,7 +73,7 @@ def _pace(seconds: dict[str, float], alike: bool) -> str:
     return f"{first} trained fastest; {slowest} took {_times(seconds, others[-1])} as long"
 
 
-def _each(seconds: dict[str, float], alike: bool) -> list[str]:
+def _each(what: str, seconds: dict[str, float], alike: bool) -> list[str]:
     fastest = min(seconds.values())
     each = [
         f"{label} {number(given)}"
@@ -81,7 +81,7 @@ def _each(seconds: dict[str, float], alike: bool) -> list[str]:
         for label, given in sorted(seconds.items(), key=lambda item: item[1])
     ]
     told = together(each) if len(each) <= CROWD else few(each)
-    return [f"Seconds of training: {told}."] if each[1:] else []
+    return [f"{what} of training: {told}."] if each[1:] else []
 
 
 def _times(seconds: dict[str, float], label: str) -> str:
@@ -118,8 +118,10 @@ def _copies(row: Row, labels: Sequence[str]) -> list[str]:
     name, floors = row.values[0].name, [value.floor.value for value in row.values if value.floor]
     falls = name.startswith(COPYING)
     limit = FAR if falls else max(floors, default=0)
+    # Samples without the data's noise lie near training images, too: a mean is no copy.
+    told = "below {}: copies, or samples without the noise of the data" if falls else "above {}"
     return [
-        f"{row.head.text}: {label} {found}, {'below' if falls else 'above'} {number(limit)}"
+        f"{row.head.text}: {label} {found}, {told.format(number(limit))}"
         for label, found in measured(labels, row).items()
         if (found.value < limit if falls else name.startswith(SHARES) and found.value > limit)
     ]
