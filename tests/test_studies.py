@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gen_models.reporting.groups import CROWD
 from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.runs import Run, read_run
 
@@ -57,7 +58,9 @@ def test_every_record_is_whole_finished_and_of_no_machine(study):
     assert len({(run.record.commit or "").endswith("-dirty") for run in runs} | {False}) == 1
     for run in runs:
         assert not PLACE.search((run.folder / "record.json").read_text())
-        assert all((run.folder / picture.file).exists() for picture in run.record.pictures)
+        # A search's many runs would weigh megabytes: their pictures are made again by the command.
+        if len(runs) <= CROWD:
+            assert all((run.folder / picture.file).exists() for picture in run.record.pictures)
 
 
 @by_name

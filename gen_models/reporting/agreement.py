@@ -79,10 +79,11 @@ def condensed(table: Table) -> list[str]:
     pairs = {frozenset(pair) for rows in views.values() for pair in _camps(rows)}
     count = len(set().union(*turned.values()))
     titles = [title for title, found in turned.items() if found]
+    which = "at least one of " if titles[1:] else ""
     return [
         f"The extractors {together(_names(views))} order {count} of {len(pairs)}"
         f" pair{'s' * (len(pairs) != 1)} of models differently, beyond their errors, on"
-        f" {together(titles)}: trust neither alone; each is listed under all findings."
+        f" {which}{together(titles)}: trust neither alone; each is listed under all findings."
     ]
 
 

@@ -65,6 +65,7 @@ def legend(table: Table, models: int) -> list[str]:
     cells = [cell for row in table.rows for cell in row.cells[:models] if cell.estimate]
     mixed = len({cell.estimate.basis for cell in cells if cell.estimate}) > 1
     over = "Value and 95 % interval; what it is taken over stands in the head or below the number."
+    best = any(cell.best for cell in cells)
     told = {
         "%": "A small % is how far a number lies from floor (0 %) to ceiling (100 %).",
         "seeds ": 'Small after "seeds": the standard deviation between them; after "run": the'
@@ -76,6 +77,7 @@ def legend(table: Table, models: int) -> list[str]:
         over if mixed else table.caption,
         *(why for mark, why in told.items() if mark in briefs),
         *([f"Tests between the models: {', '.join(tests)}."] if tests else []),
+        *(["Best: ahead of every other model by these tests."] if best else []),
     ]
 
 

@@ -40,3 +40,13 @@ def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
         if len(values) > 1 and not place and key.rpartition(".")[2] != "seed":
             found.append(key)
     return found
+
+
+def plain(value: str) -> str:
+    """A JSON value for people: no quotes, and of a dotted path of code its last part.
+
+    >>> plain('"gen_models.distributions.Laplace"'), plain("0.5")
+    ('Laplace', '0.5')
+    """
+    bare = value.strip('"')
+    return bare.rpartition(".")[2] if bare.startswith(("gen_models.", "torch.")) else bare

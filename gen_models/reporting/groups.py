@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from gen_models.records import Record
-from gen_models.reporting.configurations import ABSENT, differing, flat
+from gen_models.reporting.configurations import ABSENT, differing, flat, plain
 from gen_models.reporting.runs import Run
 
 CROWD = 12
@@ -108,19 +108,22 @@ def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
     variants: dict[tuple[str, ...], list[Run]] = {}
     for run, config in zip(runs, configs, strict=True):
         variants.setdefault(tuple(config.get(key, ABSENT) for key in keys), []).append(run)
-    for number, (values, members) in enumerate(variants.items(), start=1):
-        yield _group(_label(model, keys, values, number), members)
+    told = [_told(keys, values) for values in variants]
+    for number, (words, members) in enumerate(zip(told, variants.values(), strict=True), start=1):
+        if len(words) > 3 or told.count(words) > 1:
+            # Cut short, two variants could read alike; the number keeps them apart.
+            words = [f"variant {number}", *words[:2], "..."]
+        yield _group(f"{model} ({', '.join(words)})" if words else model, members)
 
 
-def _label(model: str, keys: Sequence[str], values: Sequence[str], number: int) -> str:
-    told = [
-        f"{key.rpartition('.')[2]}={value.strip(chr(34))}"
-        for key, value in zip(keys, values, strict=True)
-    ]
-    if len(told) > 3:
-        # Cut short, two variants could read alike; the number keeps them apart.
-        told = [f"variant {number}", *told[:2], "..."]
-    return f"{model} ({', '.join(told)})" if told else model
+def _told(keys: Sequence[str], values: Sequence[str]) -> list[str]:
+    """What is special of a variant; of a part that is made by code, its place and its class."""
+    found: dict[str, str] = {}
+    for key, value in zip(keys, values, strict=True):
+        part = key.removesuffix("._target_")
+        if not key.endswith("._partial_") and (value != ABSENT or part not in found):
+            found[part] = value
+    return [f"{part.rpartition('.')[2]}={plain(value)}" for part, value in found.items()]
 
 
 def _group(label: str, runs: Sequence[Run]) -> Group:

@@ -8,6 +8,7 @@ from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.estimates import number
 from gen_models.reporting.findings import happened
 from gen_models.reporting.groups import CROWD, Group
+from gen_models.reporting.search_budget import bought
 from gen_models.reporting.words import fairness, few, measured, together
 
 SHARES = ("copies_", "duplicates_")
@@ -35,7 +36,28 @@ def headline(groups: Sequence[Group], measurements: Table, cost: Table) -> list[
     labels = [group.label for group in groups]
     answers = [answer(question, labels, measurements) for question in QUESTIONS]
     answers += [_cost(groups, cost), _failures(groups, measurements)]
+    if len(groups) > CROWD:
+        answers.insert(0, _search(groups))
     return [found for found in answers if found]
+
+
+def _search(groups: Sequence[Group]) -> Answer | None:
+    """What to expect of the best of k configurations, where there are too many to compare."""
+    found = bought(groups)
+    if not found:
+        return None
+    clause, told = found
+    return Answer(
+        "Search",
+        "What does trying configurations buy?",
+        f"{opened(clause, [_model(group) for group in groups])}.",
+        tuple(told),
+        "Not tested: expectations over which configurations are tried, chosen on validation images",
+    )
+
+
+def _model(group: Group) -> str:
+    return (*group.finished, *group.unfinished)[0].record.model
 
 
 def _cost(groups: Sequence[Group], cost: Table) -> Answer | None:

@@ -13,6 +13,8 @@ from gen_models.reporting.groups import Group
 from gen_models.reporting.runs import Run
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+END = b"IEND\xaeB`\x82"
+"""The last bytes of every whole PNG."""
 # Above this width in pixels a picture is shown near its size, where hard pixel edges only alias.
 SHARP_BELOW = 480
 ORDER = ("samples", "reconstructions", "inversions", "extremes", "neighbours", "interpolation")
@@ -113,6 +115,8 @@ def inline(plain: Shown, path: Path, what: str, file: str) -> Shown:
         return _problem(plain, f"{what}: the file {file} is missing")
     if not png.startswith(SIGNATURE) or len(png) < 24:
         return _problem(plain, f"{what}: {file} is not a PNG")
+    if END not in png:
+        return _problem(plain, f"{what}: {file} is cut short")
     # The first chunk of every PNG holds its width and height, 16 bytes in.
     width, height = struct.unpack(">II", png[16:24])
     return Shown(**{**vars(plain), "uri": data_uri(png), "width": width, "height": height})

@@ -11,13 +11,10 @@ from typing import Any
 
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.estimates import number
-from gen_models.reporting.images import Shown, inline, place, relative
+from gen_models.reporting.images import END, Shown, inline, place, relative
 
 SCORE = "validation/fid_"
 """How the column of metrics.csv begins that the best checkpoint is chosen by."""
-
-END = b"IEND\xaeB`\x82"
-"""The last bytes of every whole PNG."""
 
 
 @dataclass(frozen=True)

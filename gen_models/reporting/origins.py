@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gen_models.records import Record
 from gen_models.reporting.cells import Cell, Row, Table
-from gen_models.reporting.configurations import ABSENT, differing, flat
+from gen_models.reporting.configurations import ABSENT, differing, flat, plain
 from gen_models.reporting.groups import Group
 
 WIDTH = 40
@@ -110,7 +110,7 @@ def _seeds(group: Group) -> str:
 
 def _configurations(groups: Sequence[Group]) -> Table:
     rows = [
-        Row(Cell(key), tuple(_cell(_shown(value)) for value in values.values()))
+        Row(Cell(key), tuple(_cell(plain(value)) for value in values.values()))
         for key, values in differences(groups).items()
     ]
     caption = (
@@ -118,12 +118,6 @@ def _configurations(groups: Sequence[Group]) -> Table:
         " its default, or nothing to stand for. Long values are cut: report.json has all of them."
     )
     return _table(caption, "Key", groups, rows)
-
-
-def _shown(value: str) -> str:
-    """A JSON value as a cell has it: no quotes, and of a dotted path of code its last part."""
-    plain = value.strip('"')
-    return plain.rpartition(".")[2] if plain.startswith(("gen_models.", "torch.")) else plain
 
 
 def _cell(text: str) -> Cell:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from gen_models.reporting.cells import Row
 from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number
+from gen_models.reporting.groups import CROWD
 from gen_models.reporting.verdicts import ONE_TRAINING, written
 from gen_models.reporting.words import few, together
 
@@ -45,14 +47,29 @@ def contests_of(rows: Sequence[Row]) -> list[Contest]:
 
 def _lead(contest: Contest) -> str:
     first, *level = leaders(contest)
-    behind = contest.ranking[1:]
-    if len(level) == len(behind):
-        what = "winner" if any(v.difference for v in contest.leading.values()) else "difference"
-        among = f"among the {len(behind) + 1} models" if behind[1:] else "between the two models"
-        return f"no {what} {among}"
+    leading = contest.leading
+    if len(level) == len(leading):
+        among = f"among the {len(leading) + 1} models" if level[1:] else "between the two models"
+        return f"no {_lacking(contest)} {among}"
     if not level:
-        return f"{first} is ahead of {'all others' if behind[1:] else behind[0]}"
-    return f"{few([first, *level])} lead, {first} ahead of all others but {few(level)}"
+        return f"{first} is ahead of {'all others' if len(leading) > 1 else contest.ranking[1]}"
+    untested = [o for o in level if leading[o].p is None and leading[o].difference]
+    # A model of few or scattered seeds may be told from nobody and yet lie far behind.
+    near = [other for other in takewhile(level.__contains__, leading) if other not in untested]
+    lead = f"{few([first, *near])} lead, {first}" if near else f"{first} leads,"
+    without = f" (not tested: {few(untested)})" if untested else ""
+    others = f"all others but {few(level)}"
+    if len(leading) >= CROWD:
+        others = f"{len(leading) - len(level)} of the {len(leading)} others"
+    return f"{lead} ahead of {others}{without}"
+
+
+def _lacking(contest: Contest) -> str:
+    """What there is none of, where no model is ahead of another."""
+    verdicts = contest.leading.values()
+    if not any(verdict.difference for verdict in verdicts):
+        return "difference"
+    return "winner" if any(verdict.p is not None for verdict in verdicts) else "test"
 
 
 def _brief(contest: Contest) -> str:

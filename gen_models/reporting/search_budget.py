@@ -21,10 +21,12 @@ class Configuration:
     """A configuration that was tried.
 
     Attributes:
+        label: What tells it from the model's others.
         validation: The score that it is chosen by, lower is better; None if no run finished.
         test: What is reported if it is chosen.
     """
 
+    label: str
     validation: float | None
     test: float | None
 
@@ -41,6 +43,12 @@ class Search:
     def failed(self) -> int:
         """How many gave no score: they cost their budget, and are never chosen."""
         return sum(one.validation is None or one.test is None for one in self.tried)
+
+    @property
+    def chosen(self) -> Configuration:
+        """The best of all by validation."""
+        scored = [one for one in self.tried if one.validation is not None]
+        return min(scored, key=lambda one: one.validation or 0.0)
 
     def expected(self, number: int) -> tuple[float, float]:
         r"""Mean and standard deviation of what is reported when `number` configurations are tried.
@@ -103,19 +111,40 @@ def _reported(records: Sequence[Record]) -> str | None:
     kind = selection.removeprefix("validation/").rsplit("_", 2)[0]
     named = [{v.name for v in record.values if v.name.startswith(f"{kind}_")} for record in records]
     shared = set.intersection(*named)
-    return min(shared, key=len) if shared else None
+    return min(shared, key=lambda name: (len(name), name)) if shared else None
 
 
 def _tried(group: Group, name: str) -> Configuration:
     """Means over the seeds that finished: of the selection's last point, where it was evaluated."""
     ends, tests = [], []
     for record in group.records:
-        curve = next(curve for curve in record.curves if curve.name == record.selection)
+        scores = [c.values[-1] for c in record.curves if c.name == record.selection and c.values]
         value = next(value for value in record.values if value.name == name)
-        if curve.values[-1] is not None and value.value is not None:
-            ends.append(curve.values[-1])
+        if scores and scores[0] is not None and value.value is not None:
+            ends.append(scores[0])
             tests.append(value.value)
-    return Configuration(fmean(ends), fmean(tests)) if ends else Configuration(None, None)
+    means = (fmean(ends), fmean(tests)) if ends else (None, None)
+    return Configuration(group.label, *means)
+
+
+def bought(groups: Sequence[Group]) -> tuple[str, list[str]] | None:
+    """Who is expected ahead with one configuration and with all, and each model's expectations.
+
+    Args:
+        groups: Of one section.
+
+    Returns:
+        A clause and sentences; None where there is no search.
+    """
+    found = [search for search in searches(groups) if search.failed < len(search.tried)]
+    if not found:
+        return None
+    least = min(len(search.tried) for search in found)
+    ahead = {k: min(found, key=lambda search: search.expected(k)[0]).model for k in (1, least)}
+    then = "as" if ahead[1] == ahead[least] else ahead[least]
+    clause = f"{ahead[1]} is expected ahead with 1 configuration, {then} with {least}"
+    told = [f"{search.value}, {search.model}: {_told(search)}." for search in found]
+    return clause if len(found) > 1 else f"{found[0].model} was searched", told
 
 
 def search_plots(groups: Sequence[Group]) -> list[Plot]:
@@ -164,4 +193,4 @@ def _told(search: Search) -> str:
     failed = f", {search.failed} of them without a score" if search.failed else ""
     steps = dict.fromkeys((1, min(5, total), total))
     each = [f"{number(search.expected(k)[0])} for {k}" for k in steps]
-    return f"{', '.join(each)} of {total} configurations{failed}"
+    return f"{', '.join(each)} of {total} configurations{failed}; chosen: {search.chosen.label}"

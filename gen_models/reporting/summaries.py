@@ -72,6 +72,9 @@ def way(value: float, values: Sequence[Value]) -> float | None:
     if not floors or not ceilings or fmean(floors) == fmean(ceilings):
         return None
     floor, ceiling = fmean(floors), fmean(ceilings)
+    # Where noise scores better than real data, they are no ends to stand between.
+    if (ceiling > floor) == (values[0].better == "higher") and values[0].better:
+        return None
     # Adding zero takes the sign off a zero.
     return 100 * (value - floor) / (ceiling - floor) + 0.0
 
@@ -79,8 +82,8 @@ def way(value: float, values: Sequence[Value]) -> float | None:
 def standing(value: float, values: Sequence[Value]) -> str:
     """The way in words, for values with an aspect; of others a sentence tells."""
     percent = way(value, values)
-    told = percent is not None and any(other.aspect for other in values)
-    return f"{percent:.3g} %{WAY}" if told else ""
+    told = any(other.aspect for other in values)
+    return "" if percent is None or not told else f"{round(percent, 2):.3g} %{WAY}"
 
 
 def say_basis_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:

@@ -112,10 +112,14 @@ def differing(values: Iterable[Value]) -> dict[str, list[str]]:
 def written(p: float) -> str:
     """A p value as prose has it.
 
-    >>> written(0.0123), written(0.6), written(1e-9)
-    ('p = 0.012', 'p = 0.60', 'p < 0.001')
+    >>> written(0.0123), written(0.6), written(1e-9), written(0.0497)
+    ('p = 0.012', 'p = 0.60', 'p < 0.001', 'p = 0.0497')
     """
-    return "p < 0.001" if p < 0.001 else f"p = {p:#.2g}"
+    if p < 0.001:
+        return "p < 0.001"
+    # Rounded, a p must not cross the level that it is judged by.
+    digits = next(n for n in range(2, 18) if (float(f"{p:.{n}g}") < LEVEL) == (p < LEVEL))
+    return f"p = {p:#.{digits}g}"
 
 
 def _refuse_differing(values: Sequence[Value]) -> None:

@@ -56,7 +56,7 @@ def save_runs(folder: Path) -> None:
         "data": LONG,
         "data_fingerprint": LONG,
         "command": f"python run.py {LONG}",
-        "curves": (),
+        "curves": (Curve("train/loss", (0, 640), (9.0, 4.0)),),
     }
     for model in (LONG, "vae"):
         save(folder / f"other-{model[:3]}", make_record(model, 0, **other))

@@ -148,9 +148,25 @@ def test_a_cell_says_how_far_it_is_from_floor_to_ceiling(record, value, groups):
         "No better than the trivial model: gan on Frechet distance."
     ]
     assert run_table(made[0].records[0]).rows[0].cells[0].notes == ("25 % from floor to ceiling",)
-    falling = value(1.0, aspect="fidelity", floor=Anchor(1.0, "real"), ceiling=Anchor(0.0, "noise"))
-    at_floor = run_table(record("vae", 0, falling)).rows[0].cells[0]
-    assert at_floor.notes == ("0 % from floor to ceiling",)
+
+
+@pytest.mark.parametrize(
+    ("better", "way"), [("higher", "0 % from floor to ceiling"), ("lower", "")]
+)
+def test_where_noise_beats_real_data_there_is_no_way_between_them(record, value, better, way):
+    ends = {"floor": Anchor(1.0, "real"), "ceiling": Anchor(0.0, "noise"), "better": better}
+    made = record("vae", 0, value(1.0, aspect="fidelity", **ends))
+    table = run_table(made)
+    assert table.rows[0].cells[0].notes == (way,)
+    # 100 % of that way would be called no better than noise.
+    best = run_table(record("vae", 0, value(-1.0, aspect="fidelity", **ends)))
+    assert bool(words.positions(["vae"], best)) == (better == "higher")
+
+
+def test_a_tiny_part_of_the_way_is_none(record, value):
+    ends = {"floor": Anchor(0.0, "real"), "ceiling": Anchor(1e12, "noise")}
+    table = run_table(record("vae", 0, value(3.0, aspect="distance", **ends)))
+    assert table.rows[0].cells[0].notes == ("0 % from floor to ceiling",)
 
 
 def test_sentences_on_aspects_give_p_alone(record, value, groups):

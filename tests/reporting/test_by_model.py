@@ -122,6 +122,11 @@ def test_heads_say_once_what_all_cells_share(record, value, groups):
     assert way.endswith("from floor (0 %) to ceiling (100 %).")
     assert '"seeds"' in doubts
     assert tests.startswith("Tests between the models: ")
+    clear = groups(
+        *(record("vae", seed, value(1 + seed / 9)) for seed in range(3)),
+        *(record("gan", seed, value(9 + seed / 7)) for seed in range(3)),
+    )
+    assert legend(measurement_table(clear), 2)[-1].startswith("Best: ahead of every other model")
 
 
 def test_where_cells_do_not_agree_each_speaks_for_itself(record, value, groups):

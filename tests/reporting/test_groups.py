@@ -56,3 +56,25 @@ def test_other_data_get_a_section_of_their_own(record, change, why):
     first, second = sections(runs)
     assert (first.why, [group.label for group in second.groups]) == ("", ["gan"])
     assert why in second.why
+
+
+def test_a_part_of_a_model_is_named_by_its_place_and_class(record, groups):
+    """A factory is two keys in the configuration, and one difference to a reader."""
+
+    def part(kind):
+        target = {"_target_": f"gen_models.distributions.{kind}", "_partial_": True}
+        return {"model": {"posterior": target}} if kind else {"model": {"posterior": None}}
+
+    made = groups(*(record(config=part(kind)) for kind in ("DiagonalGaussian", "")))
+    assert [group.label for group in made] == [
+        "vae (posterior=DiagonalGaussian)",
+        "vae (posterior=null)",
+    ]
+
+
+def test_variants_that_would_read_alike_are_numbered(record, groups):
+    made = groups(*(record(config={"a": value}, seed=0) for value in (1, "1")))
+    assert [group.label for group in made] == [
+        "vae (variant 1, a=1, ...)",
+        "vae (variant 2, a=1, ...)",
+    ]

@@ -202,8 +202,11 @@ def test_a_broken_or_missing_picture_gets_a_line(tmp_path, run, record):
     first, second = run(record("vae")), run(record("gan"))
     (first / "pictures/samples.png").unlink()
     (second / "pictures/samples.png").write_bytes(b"half a pict")
+    cut = run(record("wgan")) / "pictures/samples.png"
+    cut.write_bytes(cut.read_bytes()[:-20])
     page, markdown = comparison(tmp_path)
     for text in (page.text, markdown):
+        assert "Samples of wgan, seed 0: pictures/samples.png is cut short" in text
         assert "Samples of vae, seed 0: the file pictures/samples.png is missing" in text
         assert "Samples of gan, seed 0: pictures/samples.png is not a PNG" in text
         assert "1.250 [1.150, 1.350]" in text

@@ -1,6 +1,7 @@
 """The expected score of the best of k configurations against all subsets, written out."""
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from statistics import fmean, pstdev
 
@@ -12,12 +13,12 @@ from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.search_budget import Configuration, Search, search_plots, searches
 
 TRIED = (
-    Configuration(3.0, 31.0),
-    Configuration(1.0, 14.0),
-    Configuration(2.0, 12.0),  # better on test than the one that validation prefers
-    Configuration(9.0, 70.0),
-    Configuration(None, None),
-    Configuration(5.0, 50.0),
+    Configuration("", 3.0, 31.0),
+    Configuration("", 1.0, 14.0),
+    Configuration("", 2.0, 12.0),  # better on test than the one that validation prefers
+    Configuration("", 9.0, 70.0),
+    Configuration("", None, None),
+    Configuration("", 5.0, 50.0),
 )
 
 
@@ -44,7 +45,7 @@ def test_more_than_were_tried_cannot_be_drawn(number):
 
 
 def test_a_search_that_failed_throughout_has_no_expectation():
-    failed = (Configuration(None, None),) * 5
+    failed = (Configuration("", None, None),) * 5
     search = Search("gan", "fid", failed)
     assert search.failed == 5
     with pytest.raises(ValueError, match="0 with a score"):
@@ -72,7 +73,24 @@ def test_a_sweep_over_configurations_is_a_search(sweep):
     (search,) = searches(sweep)
     assert (search.model, search.value, search.failed) == ("gan", "fid_digits64_1293_test", 1)
     # By the last validation, not by the first, which is 0 for all.
-    assert sorted(map(repr, search.tried)) == sorted(map(repr, TRIED))
+    tried = [replace(one, label="") for one in search.tried]
+    assert sorted(map(repr, tried)) == sorted(map(repr, TRIED))
+    assert search.chosen.label == "gan (lr=1)"
+
+
+@pytest.mark.parametrize("curves", [(), (Curve(SELECTION, (), ()),)])
+def test_a_run_without_its_score_is_one_that_failed(groups, record, value, curves):
+    made = [value(7.0, name) for name in ("fid_digits64_2000_test", "fid_digits64_1293_test")]
+    given = {"selection": SELECTION, "curves": (Curve(SELECTION, (640,), (3.0,)),)}
+    runs = [
+        record(
+            "gan", 0, *made, config={"lr": rate}, **(given if rate else given | {"curves": curves})
+        )
+        for rate in range(5)
+    ]
+    (search,) = searches(groups(*runs))
+    # Of two names as short as each other, always the same one.
+    assert (search.failed, search.value) == (1, "fid_digits64_1293_test")
 
 
 def test_the_figure_says_what_it_draws(sweep):
@@ -80,7 +98,7 @@ def test_the_figure_says_what_it_draws(sweep):
     assert plot.told == (
         f"gan: {number(Search('gan', '', TRIED).expected(1)[0])} for 1,"
         f" {number(Search('gan', '', TRIED).expected(5)[0])} for 5, 14.00 for 6 of 6"
-        " configurations, 1 of them without a score",
+        " configurations, 1 of them without a score; chosen: gan (lr=1)",
     )
 
 
@@ -96,6 +114,7 @@ def test_a_search_of_many_is_counted_and_not_named(tmp_path, run, record, value)
         run(record("gan", 0, made, curves=(curve,), selection=SELECTION, config=config))
     write_comparison(tmp_path, find_runs(tmp_path))
     told = (tmp_path / "report.md").read_text()
+    assert "gan was searched." in told
     seconds = re.search(r"Seconds of training: .*", told)[0]
     assert seconds.count("gan (") == 3
     assert "and 11 others" in seconds

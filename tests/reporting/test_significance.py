@@ -61,3 +61,11 @@ def test_several_tests_are_named_in_the_cells_and_corrected(table):
 def test_one_model_has_no_column_of_tests(table):
     made = table(vae={0: 1.0})
     assert [column.text for column in made.columns] == ["Measurement", "vae", "Floor", "Ceiling"]
+
+
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [(0.0497, "p = 0.0497"), (0.04999, "p = 0.04999"), (0.0503, "p = 0.050"), (0.05, "p = 0.050")],
+)
+def test_a_rounded_p_stays_on_its_side_of_the_level(p, told):
+    assert written(p) == told
