@@ -90,3 +90,24 @@ class Observes(Protocol):
     def observe(self, z: Tensor) -> Distribution:
         """p(x | z) of latents (B, D): batch shape (B,), event shape (C, H, W), over pixels."""
         ...
+
+
+WITHOUT: dict[type, str] = {
+    Samples: "draws no images",
+    SamplesClasses: "draws no classes on request",
+    Decodes: "decodes no latents",
+    Reconstructs: "has no encoder",
+    BoundsLikelihood: "has no bound on log p(x)",
+    Infers: "has no posterior",
+    Observes: "has no likelihood",
+}
+
+
+def lacking(model: object, capability: type) -> str:
+    """Why what needs a capability does not apply to a model that is without it.
+
+    >>> lacking(object(), Reconstructs)
+    'object has no encoder (it does not satisfy Reconstructs)'
+    """
+    words = WITHOUT.get(capability, "cannot")
+    return f"{type(model).__name__} {words} (it does not satisfy {capability.__name__})"

@@ -50,7 +50,10 @@ def test_the_examples_of_a_new_family_and_of_a_new_loss_run_as_written(tmp_path)
     family, loss = examples()
     values = {v.name: v for v in run_as_written(*family, tmp_path / "family").values}
     assert values["reconstruction_mse_test_360"].value > 0
-    assert values["rate_nats_test"].reason == "Autoencoder does not satisfy BoundsLikelihood"
+    assert (
+        values["rate_nats_test"].reason
+        == "Autoencoder has no bound on log p(x) (it does not satisfy BoundsLikelihood)"
+    )
     record = run_as_written(*loss, tmp_path / "loss")
     assert record.status == "finished"
     assert record.config["model"]["objective"]["_target_"] == "my_losses.Smoothed"

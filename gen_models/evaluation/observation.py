@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gen_models.capabilities import Decodes, Infers, Observes
+from gen_models.capabilities import Decodes, Infers, Observes, lacking
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.likelihood import Joint, gaussian_observation
@@ -48,7 +48,7 @@ def missing_observation(observation: str, evidence: Evidence) -> str | None:
         able = isinstance(model, Observes) and isinstance(model, Decodes)
         return None if able else f"{type(model).__name__} has no likelihood of its own"
     if not isinstance(model, Decodes):
-        return f"{type(model).__name__} does not satisfy Decodes"
+        return lacking(model, Decodes)
     if evidence.probe is None:
         return "the noise is fitted with the probe encoder (evaluation.probe is null)"
     return None

@@ -71,7 +71,7 @@ def test_the_distance_is_the_mean_of_the_classes_own():
 
 def test_what_cannot_be_measured_says_why():
     assert measured(Resampler(digits().train.images))[NAMES[0]].reason == (
-        "Resampler does not satisfy SamplesClasses"
+        "Resampler draws no classes on request (it does not satisfy SamplesClasses)"
     )
     bare = measured(Labelled(), real=ImageSet(digits().test.images))
     random = measured(Labelled(), extractors=(RandomConvolutions(SHAPE, "digits"),))

@@ -33,12 +33,21 @@ ALL = [
 def test_what_does_not_apply_says_why_and_keeps_its_row():
     values = by_name(evaluate(evidence(Resampler(digits().train.images)), ALL))
     assert len(values) == 18
-    assert values["reconstruction_mse_test_360"].reason == "Resampler does not satisfy Reconstructs"
-    assert values["elbo_nats_test"].reason == "Resampler does not satisfy BoundsLikelihood"
+    assert (
+        values["reconstruction_mse_test_360"].reason
+        == "Resampler has no encoder (it does not satisfy Reconstructs)"
+    )
+    assert (
+        values["elbo_nats_test"].reason
+        == "Resampler has no bound on log p(x) (it does not satisfy BoundsLikelihood)"
+    )
     assert values["inversion_mse_test_8"].value is None
     assert values["fid_digits64_1000_test"].value is not None
     other = by_name(evaluate(evidence(Linear()), ALL))
-    assert other["fid_digits64_1000_test"].reason == "Linear does not satisfy Samples"
+    assert (
+        other["fid_digits64_1000_test"].reason
+        == "Linear draws no images (it does not satisfy Samples)"
+    )
 
 
 def test_training_images_lie_at_the_floor_and_noise_at_the_ceiling():

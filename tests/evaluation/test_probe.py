@@ -344,7 +344,7 @@ def test_what_is_missing_is_said_in_words():
         "no probe encoder is trained for the decoder (evaluation.probe is null)"
     }
     blind = evaluate(digits_evidence(Resampler(digits().train.images), probe=PROBE), [ProbeTerms()])
-    assert blind[0].reason == "Resampler does not satisfy Decodes"
+    assert blind[0].reason == "Resampler decodes no latents (it does not satisfy Decodes)"
     empty = ImageSet(torch.zeros(0, 1, 8, 8, dtype=torch.uint8))
     with pytest.raises(UsageError, match=r"set data\.validation above 0"):
         PROBE.fit(evidence(SOURCE, validation=empty))

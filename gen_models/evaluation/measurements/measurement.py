@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from gen_models.capabilities import lacking
 from gen_models.evaluation.evidence import Evidence
 from gen_models.records import Value
 
@@ -30,7 +31,7 @@ class Measurement(ABC):
         """Why the measurement does not apply; None if it does."""
         if isinstance(evidence.model, self.requires):
             return None
-        return f"{type(evidence.model).__name__} does not satisfy {self.requires.__name__}"
+        return lacking(evidence.model, self.requires)
 
     @abstractmethod
     def blanks(self, evidence: Evidence) -> list[Value]:
