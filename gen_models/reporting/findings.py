@@ -21,7 +21,8 @@ def warnings(groups: Sequence[Group], measurements: Table, cost: Table) -> list[
     _, unequal = words.fairness(groups, cost)
     events = together([f"{kind} ({together(runs)})" for kind, runs in happened(groups).items()])
     trained = f"Training was warned of {events}." if events else ""
-    return [*condensed(measurements), *filter(None, (trained, " ".join(unequal)))]
+    _, unalike = words.sampling(groups)
+    return [*condensed(measurements), *filter(None, (trained, " ".join([*unequal, *unalike])))]
 
 
 def happened(groups: Sequence[Group]) -> dict[str, list[str]]:
@@ -50,6 +51,7 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
     """
     labels = [group.label for group in groups]
     equal, unequal = words.fairness(groups, cost)
+    alike, unalike = words.sampling(groups)
     strong, others = disagreements(measurements)
     told = [
         (f"{group.label}, seed {run.record.seed}, ", run.record)
@@ -65,7 +67,8 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
         "Conditions": [
             *equal,
             *unequal,
-            *words.sampling(groups),
+            *alike,
+            *unalike,
             *words.origins(groups),
         ],
     }

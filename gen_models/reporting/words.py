@@ -202,19 +202,23 @@ def origins(groups: Sequence[Group]) -> list[str]:
     return told
 
 
-def sampling(groups: Sequence[Group]) -> list[str]:
-    """How the samples were drawn, where records say so; model by model where it is not alike."""
-    drawn = {
-        group.label: " or ".join(dict.fromkeys(r.sampling or "not recorded" for r in group.records))
-        for group in groups
-        if group.records
-    }
-    ways = dict.fromkeys(drawn.values())
+def sampling(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
+    """How the samples were drawn, where records say so.
+
+    Returns:
+        As `fairness`: a sentence where all models draw alike, and one where they do not.
+    """
+    ways: dict[str, list[str]] = {}
+    for group in groups:
+        drawn = dict.fromkeys(record.sampling or "not recorded" for record in group.records)
+        if drawn:
+            ways.setdefault(" or ".join(drawn), []).append(group.label)
     if not any(record.sampling for group in groups for record in group.records):
-        return []
+        return [], []
     if len(ways) == 1:
-        return [f"Samples of all models are drawn alike: {next(iter(ways))}."]
-    return [f"Samples are not drawn alike: {'; '.join(f'{m}: {w}' for m, w in drawn.items())}."]
+        return [f"Samples of all models are drawn alike: {next(iter(ways))}."], []
+    told = "; ".join(f"{way} ({few(labels)})" for way, labels in ways.items())
+    return [], [f"Samples are not drawn alike: {told}."]
 
 
 def warned(runs: Sequence[tuple[str, Record]]) -> list[str]:

@@ -146,6 +146,8 @@ def test_a_strong_disagreement_is_a_warning_on_the_page(tmp_path, run, record, v
     _, _, warning = html.partition('<div class="warning">')
     assert "disagree on Frechet, beyond" in warning.partition("</div>")[0]
     assert "**The extractors disagree on Frechet, beyond" in markdown
+    # Averaged weights against those at the end bear on every claim: not to be looked up.
+    assert "Samples are not drawn alike" in warning.partition("</div>")[0]
     for text in (Page(html).text, markdown):
         assert "disagree on Kernel, within" in text
-        assert "Samples are not drawn alike: vae: by vae; gan: by gan." in text
+        assert "Samples are not drawn alike: by vae (vae); by gan (gan)." in text

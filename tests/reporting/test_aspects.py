@@ -196,16 +196,22 @@ def test_sentences_on_aspects_give_p_alone(record, value, groups):
 @pytest.mark.parametrize(
     ("ways", "told"),
     [
-        (("evaluation mode",) * 2, ["Samples of all models are drawn alike: evaluation mode."]),
+        (
+            ("evaluation mode",) * 2,
+            (["Samples of all models are drawn alike: evaluation mode."], []),
+        ),
         (
             ("weights at the end", "averaged weights"),
-            ["Samples are not drawn alike: vae: weights at the end; gan: averaged weights."],
+            (
+                [],
+                ["Samples are not drawn alike: weights at the end (vae); averaged weights (gan)."],
+            ),
         ),
         (
             ("weights at the end", ""),
-            ["Samples are not drawn alike: vae: weights at the end; gan: not recorded."],
+            ([], ["Samples are not drawn alike: weights at the end (vae); not recorded (gan)."]),
         ),
-        (("", ""), []),
+        (("", ""), ([], [])),
     ],
 )
 def test_how_samples_were_drawn_is_said(record, groups, run, ways, told):
