@@ -42,6 +42,9 @@ def _compared(options: argparse.Namespace) -> int:
         print(f"error: no run folder (with a record.json) in {places}", file=sys.stderr)
         return 2
     out = options.out or Path()
+    if problem := _taken(out):
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
     out.mkdir(parents=True, exist_ok=True)
     print(f"Comparison of {len(runs)} runs: {write_comparison(out, runs)}")
     return 0
@@ -66,9 +69,13 @@ def _refused(folder: Path, out: Path, every: int) -> str:
         return f"--every {every} must be 1 or more"
     if not folder.is_dir():
         return f"--watch {folder}: there is no such folder"
-    if out in find_runs(out):
-        return f"{out} is a run and has a report of its own: give --out DIR"
-    return ""
+    return _taken(out)
+
+
+def _taken(out: Path) -> str:
+    """Why a comparison may not be written here; empty if it may."""
+    taken = out.exists() and out in find_runs(out)
+    return f"{out} is a run and has a report of its own: give --out DIR" if taken else ""
 
 
 if __name__ == "__main__":

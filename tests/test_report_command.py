@@ -8,17 +8,17 @@ from .conftest import REPOSITORY
 
 
 def test_runs_from_different_places_enter_one_report(tmp_path, capsys):
-    records = sorted((REPOSITORY / "benchmarks/quality/digits").glob("*.json"))
-    assert len(records) == 6
-    for index, record in enumerate(records):
-        folder = tmp_path / ("here" if index < 3 else "there") / record.stem
+    runs = sorted((REPOSITORY / "benchmarks/quality/digits").glob("*-seed*"))
+    assert len(runs) == 10
+    for index, run in enumerate(runs):
+        folder = tmp_path / ("here" if index < 5 else "there") / run.name
         folder.mkdir(parents=True)
-        shutil.copy(record, folder / "record.json")
+        shutil.copy(run / "record.json", folder)
     out = tmp_path / "out"
     assert main([str(tmp_path / "here"), str(tmp_path / "there"), "--out", str(out)]) == 0
     assert str(out / "report.html") in capsys.readouterr().out
     text = (out / "report.md").read_text()
-    assert "3 of 3 runs finished" in text
+    assert "5 of 5 runs finished" in text
     assert "fid_digits64_1293_test" in text
 
 
@@ -27,3 +27,11 @@ def test_no_run_is_said_in_one_line(tmp_path, capsys):
     told = capsys.readouterr().err
     assert told.startswith("error: no run folder")
     assert told.count("\n") == 1
+
+
+def test_the_report_of_a_run_is_not_written_over(tmp_path, capsys):
+    (tmp_path / "record.json").write_text("{}")
+    (tmp_path / "report.html").write_text("its own")
+    assert main([str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "is a run and has a report of its own: give --out DIR" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text() == "its own"
