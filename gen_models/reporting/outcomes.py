@@ -49,6 +49,8 @@ def _lead(contest: Contest) -> str:
     first, *level = leaders(contest)
     leading = contest.leading
     if len(level) == len(leading):
+        if level[1:] and _lacking(contest) == "test":
+            return f"{first} has the best mean, and no test"
         among = f"among the {len(leading) + 1} models" if level[1:] else "between the two models"
         return f"no {_lacking(contest)} {among}"
     if not level:

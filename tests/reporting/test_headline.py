@@ -151,6 +151,12 @@ def test_two_extractors_answer_in_one_sentence(fidelity, random128, told):
     assert heads == [f"Frechet distance by {view}" for view in ("digits64", "random128")]
 
 
+def test_a_lone_run_ahead_of_tested_models_is_told_of_alone(fidelity):
+    """The two behind it are tested against each other: "no test among the three" would be false."""
+    found = fidelity(gan={"digits64": (0.1,)}, vae={"digits64": NEAR}, wgan={"digits64": FAR})
+    assert found.sentence == "gan has the best mean, and no test."
+
+
 @pytest.mark.parametrize(
     ("vae", "gan", "told", "why"),
     [
