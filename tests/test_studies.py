@@ -80,3 +80,12 @@ def test_the_identity_holds_at_every_point_of_training():
         gaps.append((gap[0], gap[-1]))
     assert len(gaps) == 6
     assert all(first > 0.22 and last < 0.00083 for first, last in gaps)
+
+
+def test_what_a_search_buys_is_what_its_report_says(reports):
+    told = plain((ROOT / "benchmarks/quality/search_budget/README.md").read_text())
+    for scores in (("21.41", "14.72", "13.32"), ("54.89", "36.94", "32.28")):
+        one, five, everything = scores
+        said = f"{one} for 1, {five} for 5, {everything} for 24 of 24 configurations"
+        assert said in reports["search_budget"]
+        assert all(score in told for score in scores)

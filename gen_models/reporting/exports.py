@@ -101,7 +101,7 @@ def _row(group: Group, cell: Cell, row: TableRow) -> Row:
     (first, *_) = present or mine or row.values
     estimate = cell.estimate
     return {
-        "data": (*group.finished, *group.unfinished)[0].record.data,
+        "data": group.runs[0].record.data,
         "model": group.label,
         "name": name,
         "title": first.title,
@@ -136,11 +136,7 @@ def _mean(anchors: Sequence[Anchor | None]) -> float | None:
 
 def _runs(runs: Sequence[Run | Unreadable], sections: Sequence[Section]) -> list[Row]:
     groups = [group for section in sections for group in section.groups]
-    labels = {
-        id(run): group.label
-        for group in groups
-        for run in (*group.finished, *group.unfinished, *group.repeated)
-    }
+    labels = {id(run): group.label for group in groups for run in (*group.runs, *group.repeated)}
     averaged = {id(run) for group in groups for run in group.finished}
     return [
         _unreadable(run) if isinstance(run, Unreadable) else _run(run, labels[id(run)], averaged)

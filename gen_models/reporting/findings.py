@@ -33,7 +33,7 @@ def happened(groups: Sequence[Group]) -> dict[str, list[str]]:
     """
     told: dict[str, list[str]] = {}
     for group in groups:
-        runs = [run.record for run in (*group.finished, *group.unfinished)]
+        runs = [run.record for run in group.runs]
         had = Counter(kind for run in runs for kind in {event.kind for event in run.events})
         for kind in sorted(had):
             of = f"{had[kind]} of {len(runs)} run{'s' * (len(runs) != 1)}"
@@ -56,7 +56,7 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
     told = [
         (f"{group.label}, seed {run.record.seed}, ", run.record)
         for group in groups
-        for run in (*group.finished, *group.unfinished)
+        for run in group.runs
     ]
     parts = {
         "Winners, and what stays open": words.findings(labels, measurements),

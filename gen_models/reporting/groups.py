@@ -28,9 +28,19 @@ class Group:
         return tuple(run.record for run in self.finished)
 
     @property
+    def runs(self) -> tuple[Run, ...]:
+        """All but the repeated, the finished ones first; there is at least one."""
+        return (*self.finished, *self.unfinished)
+
+    @property
+    def model(self) -> str:
+        """The model's name, without what tells its configurations apart."""
+        return self.runs[0].record.model
+
+    @property
     def count(self) -> str:
         """How many of the seeds finished, in words."""
-        total = len(self.finished) + len(self.unfinished)
+        total = len(self.runs)
         return f"{len(self.finished)} of {total} run{'s' * (total != 1)} finished"
 
 

@@ -50,14 +50,10 @@ def _search(groups: Sequence[Group]) -> Answer | None:
     return Answer(
         "Search",
         "What does trying configurations buy?",
-        f"{opened(clause, [_model(group) for group in groups])}.",
+        f"{opened(clause, [group.model for group in groups])}.",
         tuple(told),
         "Not tested: expectations over which configurations are tried, chosen on validation images",
     )
-
-
-def _model(group: Group) -> str:
-    return (*group.finished, *group.unfinished)[0].record.model
 
 
 def _cost(groups: Sequence[Group], cost: Table) -> Answer | None:
@@ -128,7 +124,7 @@ def _failures(groups: Sequence[Group], measurements: Table) -> Answer | None:
 
 
 def _unfinished(group: Group) -> list[str]:
-    total = len(group.finished) + len(group.unfinished)
+    total = len(group.runs)
     ends = [run.record.status for run in group.unfinished]
     runs = "run" if total == 1 else "runs"
     return [

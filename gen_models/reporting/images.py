@@ -147,7 +147,7 @@ def galleries(groups: Sequence[Group], page: Path, room: int = ROOM) -> list[Gal
     by_name: dict[str, list[list[Shown]]] = {}
     for group in groups:
         mine: dict[str, list[Shown]] = {}
-        for run in (*group.finished, *group.unfinished):
+        for run in group.runs:
             for picture in run.record.pictures:
                 titles.setdefault(picture.name, picture.title)
                 shown = show(run, picture, page, _whose(group, run.record))

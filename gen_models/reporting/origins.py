@@ -86,8 +86,7 @@ def again(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _records(group: Group) -> list[Record]:
-    runs = (*group.finished, *group.unfinished, *group.repeated)
-    return [run.record for run in runs]
+    return [run.record for run in (*group.runs, *group.repeated)]
 
 
 def _facts(record: Record) -> dict[tuple[str, str], str]:

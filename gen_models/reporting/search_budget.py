@@ -82,24 +82,20 @@ class Search:
 
 
 def searches(groups: Sequence[Group]) -> list[Search]:
-    """The searches among groups: models with `ENOUGH` configurations, all chosen by one score.
+    """Models with `ENOUGH` configurations, all chosen by one score, which at least one has.
 
     Args:
         groups: Of one section.
     """
     by_model: dict[str, list[Group]] = {}
     for group in groups:
-        by_model.setdefault(_any(group).model, []).append(group)
+        by_model.setdefault(group.model, []).append(group)
     made = []
     for model, members in by_model.items():
         name = _reported([record for group in members for record in group.records])
         if name and len(members) >= ENOUGH:
             made.append(Search(model, name, tuple(_tried(group, name) for group in members)))
-    return made
-
-
-def _any(group: Group) -> Record:
-    return (*group.finished, *group.unfinished)[0].record
+    return [search for search in made if search.failed < len(search.tried)]
 
 
 def _reported(records: Sequence[Record]) -> str | None:
@@ -136,7 +132,7 @@ def bought(groups: Sequence[Group]) -> tuple[str, list[str]] | None:
     Returns:
         A clause and sentences; None where there is no search.
     """
-    found = [search for search in searches(groups) if search.failed < len(search.tried)]
+    found = searches(groups)
     if not found:
         return None
     least = min(len(search.tried) for search in found)
@@ -153,7 +149,7 @@ def search_plots(groups: Sequence[Group]) -> list[Plot]:
     Args:
         groups: Of one section.
     """
-    found = [search for search in searches(groups) if search.failed < len(search.tried)]
+    found = searches(groups)
     looks = styles([search.model for search in found])
     by_value: dict[str, list[Search]] = {}
     for search in found:
