@@ -1,5 +1,6 @@
 """What the documentation says is run."""
 
+import ast
 import os
 import re
 import subprocess
@@ -106,3 +107,21 @@ def test_the_examples_of_the_measurements_page_run_as_written():
     exec(compile(mine, "docs/metrics.md", "exec"), names)
     [value] = evaluate(evidence(Complete()), [names["Shift"]()])
     assert 0 < value.floor.value < value.value
+
+
+def test_every_row_of_reliability_names_a_test_that_is_there_and_when_it_was_last_run():
+    text = (REPOSITORY / "docs/reliability.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if not row.startswith(("| Fault |", "|---"))]
+    assert rows
+    for row in rows:
+        fault, promise, tests, result = (cell.strip() for cell in row.strip("|").split(" | "))
+        assert fault
+        assert promise
+        assert re.match(r"2\d{3}-\d\d-\d\d, ", result), row
+        named = re.findall(r"`(tests/\S+\.py)::(\w+)`", tests)
+        assert named, row
+        for file, name in named:
+            tree = ast.parse((REPOSITORY / file).read_text())
+            there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+            assert name in there, f"{file} has no {name}"
