@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
-import time
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, final
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gen_models.errors import UsageError
+from gen_models.models.log import Logged
 from gen_models.models.phase import Phase, images_of, scale_rate
 from gen_models.models.state import difference, random_state, set_random_state
 from gen_models.recipes import defaults, describe
 
 
-class GenerativeModule(pl.LightningModule):
+class GenerativeModule(Logged):
     """Runs the phases that a family names; knows no family.
 
     Lightning's `global_step` counts every optimiser's step, which would give a GAN half of a VAE's
@@ -29,34 +26,20 @@ class GenerativeModule(pl.LightningModule):
     the real images shown, and `iterations`, passes over all phases. Both are kept in checkpoints.
 
     Attributes:
-        images_seen: Real images shown in training, over all devices.
         iterations: Training batches.
-        history: Means of the logged values, one mapping an interval; its "images" and "seconds".
-        training_seconds: Wall-clock time of training and validation, over all legs of a run.
-        diverged: What went wrong, once a loss or a weight is not finite.
-        events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
         settled: Arguments that had their say when training began, and may be others where a
             checkpoint is gone on with or evaluated.
-        remedy: What its user may change where training goes wrong.
     """
 
     lr_schedule: Callable[[int], float] | None = None
     settled: ClassVar[frozenset[str]] = frozenset()
-    remedy: ClassVar[str] = "lower model.optimizer.lr"
 
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.images_seen = 0
         self.iterations = 0
-        self.history: list[dict[str, float]] = []
-        self.training_seconds = 0.0
-        self.diverged: str | None = None
-        self.events: list[dict[str, Any]] = []
-        self._started: float | None = None
         self._noise: dict[str, Any] | None = None
-        self._sums: dict[str, tuple[Tensor, int]] = {}
 
     @abstractmethod
     def phases(self) -> list[Phase]:
@@ -119,13 +102,14 @@ class GenerativeModule(pl.LightningModule):
         x = images_of(batch)
         if batch_index == 0:
             self.check(x)
+        how: dict[str, Any] = {"batch_size": len(x), "logger": False, "sync_dist": True}
         for phase in self.phases():
             for name, value in phase.values(batch).items():
-                self.log(f"validation/{phase.name}/{name}", value, batch_size=len(x), logger=False)
+                self.log(f"validation/{phase.name}/{name}", value, **how)
 
     def on_train_start(self) -> None:
         """Start the clock, and go on with the noise that a resumed run would have had."""
-        self._started = time.monotonic()
+        super().on_train_start()
         if self._noise is not None:
             set_random_state(self._noise)
             self._noise = None
@@ -146,54 +130,6 @@ class GenerativeModule(pl.LightningModule):
             return
         values = self.trainer.callback_metrics.items()
         self.write({k: v.item() for k, v in values if k.startswith("validation/")})
-
-    def _sum(self, name: str, values: dict[str, Tensor]) -> None:
-        # Sums stay on the device: waiting for a number in every step would stall it.
-        for key, value in values.items():
-            total, count = self._sums.get(f"train/{name}/{key}", (0.0, 0))
-            self._sums[f"train/{name}/{key}"] = (total + value.detach().float(), count + 1)
-
-    def on_train_end(self) -> None:
-        """Write what has gathered since the last interval, and stop the clock."""
-        if self._sums:
-            self._flush()
-        self.training_seconds, self._started = self._seconds(), None
-
-    def _seconds(self) -> float:
-        leg = 0.0 if self._started is None else time.monotonic() - self._started
-        return self.training_seconds + leg
-
-    def _log(self) -> None:
-        self.log_dict(self._flush(), logger=False)
-
-    def _flush(self) -> dict[str, float]:
-        means = {key: (total / count).item() for key, (total, count) in self._sums.items()}
-        self._sums.clear()
-        self.write(means)
-        bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
-        if bad and self.diverged is None:
-            self.diverge(f"{bad[0]} was not finite")
-        return means
-
-    def diverge(self, reason: str) -> None:
-        """Say why the model is beyond repair, and end training."""
-        self.diverged = f"{reason} at {self.images_seen} images"
-        self.tell("divergence", f"{reason}; {self.remedy}")
-        self.trainer.should_stop = True
-
-    def tell(self, kind: str, text: str) -> None:
-        """Warn of a kind of trouble, with a remedy, and keep when it was: once for each kind."""
-        if all(event["kind"] != kind for event in self.events):
-            self.events.append({"images": self.images_seen, "kind": kind, "text": text})
-            warnings.warn(f"{kind} at {self.images_seen} images: {text}", stacklevel=3)
-
-    def write(self, values: dict[str, float]) -> None:
-        """Add named values, at this many images and seconds, to the history and to the loggers."""
-        values = {"seconds": round(self._seconds(), 3), **values}
-        self.history.append({"images": float(self.images_seen), **values})
-        for logger in self.loggers:
-            logger.log_metrics(values, step=self.images_seen)
-            logger.save()
 
     def remember(self, arguments: dict[str, Any]) -> None:
         """Keep the constructor's arguments as plain data, from which a checkpoint is loaded again.

@@ -1,0 +1,91 @@
+"""What a model keeps of its own training: counts, clock, means of what is logged, trouble."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+
+class Logged(pl.LightningModule):
+    """Keeps its own log, over real images shown and over seconds.
+
+    Attributes:
+        images_seen: Real images shown in training, over all devices.
+        history: Means of the logged values, one mapping an interval; its "images" and "seconds".
+        training_seconds: Wall-clock time of training and validation, over all legs of a run.
+        diverged: What went wrong, once a loss or a weight is not finite.
+        events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
+        remedy: What its user may change where training goes wrong.
+    """
+
+    remedy: ClassVar[str] = "lower model.optimizer.lr"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images_seen = 0
+        self.history: list[dict[str, float]] = []
+        self.training_seconds = 0.0
+        self.diverged: str | None = None
+        self.events: list[dict[str, Any]] = []
+        self._started: float | None = None
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    def on_train_start(self) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_end(self) -> None:
+        """Write what has gathered since the last interval, and stop the clock."""
+        if self._sums:
+            self._flush()
+        self.training_seconds, self._started = self._seconds(), None
+
+    def _seconds(self) -> float:
+        leg = 0.0 if self._started is None else time.monotonic() - self._started
+        return self.training_seconds + leg
+
+    def _sum(self, name: str, values: dict[str, Tensor]) -> None:
+        # Sums stay on the device: waiting for a number in every step would stall it.
+        for key, value in values.items():
+            total, count = self._sums.get(f"train/{name}/{key}", (0.0, 0))
+            self._sums[f"train/{name}/{key}"] = (total + value.detach().float(), count + 1)
+
+    def _log(self) -> None:
+        self.log_dict(self._flush(), logger=False)
+
+    def _flush(self) -> dict[str, float]:
+        mine = torch.stack([total / count for total, count in self._sums.values()])
+        overall = self.trainer.strategy.reduce(mine, reduce_op="mean").tolist()
+        means = dict(zip(self._sums, overall, strict=True))
+        self._sums.clear()
+        self.write(means)
+        bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
+        if bad and self.diverged is None:
+            self.diverge(f"{bad[0]} was not finite")
+        return means
+
+    def diverge(self, reason: str) -> None:
+        """Say why the model is beyond repair, and end training."""
+        self.diverged = f"{reason} at {self.images_seen} images"
+        self.tell("divergence", f"{reason}; {self.remedy}")
+        self.trainer.should_stop = True
+
+    def tell(self, kind: str, text: str) -> None:
+        """Warn of a kind of trouble, with a remedy, and keep when it was: once for each kind."""
+        if all(event["kind"] != kind for event in self.events):
+            self.events.append({"images": self.images_seen, "kind": kind, "text": text})
+            rank_zero_warn(f"{kind} at {self.images_seen} images: {text}", stacklevel=5)
+
+    def write(self, values: dict[str, float]) -> None:
+        """Add named values, at this many images and seconds, to the history and to the loggers."""
+        values = {"seconds": round(self._seconds(), 3), **values}
+        self.history.append({"images": float(self.images_seen), **values})
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.images_seen)
+            logger.save()
