@@ -3,4 +3,19 @@
 Importing the package is cheap: torch and Lightning are imported by the modules that need them.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gen_models.loading import load_run
+
+__all__ = ["load_run"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`load_run`, and torch with it, once it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gen_models import loading
+
+    return getattr(loading, name)

@@ -3,8 +3,7 @@
 A *recipe* is a mapping with `_target_` (a dotted path), its keyword arguments and, for a factory,
 `_partial_`: Hydra's own notation. `build` makes the object, `describe` gives the recipe of one.
 Every `_target_` has to lie under an allowed prefix, and so has the module that really defines what
-it resolves to; Hydra's own block-list lets `torch.load` and `numpy.load` through, which run code
-from a file.
+it resolves to; Hydra's own block-list lets `torch.load` through, which can run code from a file.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
@@ -34,6 +34,17 @@ _trusted: list[str] = []
 def trust(prefixes: Sequence[str]) -> None:
     """Allow targets of further packages, named by the user (`trust=[my_package]`)."""
     _trusted[:] = [prefix.rstrip(".") + "." for prefix in prefixes]
+
+
+@contextmanager
+def trusting(prefixes: Sequence[str]) -> Iterator[None]:
+    """Allow them for a while, and what was allowed before afterwards."""
+    before = list(_trusted)
+    trust(prefixes)
+    try:
+        yield
+    finally:
+        trust(before)
 
 
 def build(

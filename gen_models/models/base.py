@@ -144,7 +144,8 @@ class GenerativeModule(Logged):
         self.save_hyperparameters(own, logger=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the counters, the history and the state of the noise."""
+        """Keep the class, the counters, the history and the state of the noise."""
+        checkpoint["target"] = f"{type(self).__module__}.{type(self).__qualname__}"
         checkpoint["images_seen"] = self.images_seen
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)

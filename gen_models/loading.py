@@ -1,0 +1,159 @@
+"""Trained models from their folders: weights and plain data are read, no stranger's code is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gen_models.errors import UsageError
+from gen_models.fitting import read_checkpoint
+from gen_models.models import GenerativeModule, LatentVariableModel
+from gen_models.recipes import build, describe, trusting
+from gen_models.records.files import write_whole
+
+FORMAT = 1
+"""Of an exported folder; a field more, less or renamed is another format."""
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+UNSHARED = ("noise", "history", "events")
+"""What a checkpoint keeps for training to go on, and nobody needs who samples."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a model is made of again.
+
+    Attributes:
+        target: Where its class is.
+        arguments: Of its constructor, as plain data.
+        counters: Images seen and the like.
+    """
+
+    target: str
+    arguments: dict[str, Any]
+    counters: dict[str, Any]
+
+    def model(self, weights: dict[str, Tensor], where: Path) -> LatentVariableModel:
+        """The model, in evaluation mode on the CPU.
+
+        Raises:
+            UsageError: If its class is not allowed or not there, or the weights do not fit or are
+                not finite.
+        """
+        made = build({"_target_": self.target, **self.arguments}, "model")
+        if not isinstance(made, GenerativeModule):
+            raise UsageError(f"{where}: {self.target} is no GenerativeModule")
+        made.restore({**{key: [] for key in UNSHARED}, **self.counters})
+        try:
+            made.load_state_dict(weights)
+        except RuntimeError as error:
+            told = " ".join(str(error).split())
+            raise UsageError(f"{where}: not the weights of a {self.target}: {told}") from None
+        broken = [name for name, held in weights.items() if not held.isfinite().all()]
+        if broken:
+            raise UsageError(f"{where}: {broken[0]} is not finite; try checkpoint='best'")
+        return made.eval()  # type: ignore[return-value]
+
+
+def load_run(
+    folder: str | Path,
+    checkpoint: Literal["last", "best"] = "last",
+    trust: Sequence[str] = (),
+) -> LatentVariableModel:
+    """A trained model, ready to draw.
+
+    Args:
+        folder: Of a run, or one that `python -m gen_models.export --to safetensors` has written.
+        checkpoint: `last` is what the run's report speaks of; `best` has the lowest Fréchet
+            distance to validation images. An exported folder holds one alone.
+        trust: Packages beside this one whose code may be run. The folder cannot say so for itself.
+
+    Returns:
+        The model, in evaluation mode on the CPU. `sample(64)` gives pixels (64, C, H, W) in
+        [0, 1]; what else it can do, `gen_models.capabilities` lists. A family of your own comes
+        back as itself.
+
+    Raises:
+        UsageError: If the folder holds no whole model, or one of a package that is not trusted.
+
+    Example:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        gen_models.errors.UsageError: nowhere: no run, and no exported model, lies there
+    """
+    folder = Path(folder)
+    if checkpoint not in ("last", "best"):
+        raise UsageError(f"checkpoint={checkpoint!r} must be last or best")
+    path = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    exported = (folder / DESCRIPTION).exists()
+    if not exported and not path.parent.is_dir():
+        raise UsageError(f"{folder}: no run, and no exported model, lies there")
+    stored, weights = read_exported(folder) if exported else _read_run(path)
+    with trusting(trust):
+        return stored.model(weights, folder if exported else path)
+
+
+def _read_run(path: Path) -> tuple[Stored, dict[str, Tensor]]:
+    held = read_checkpoint(str(path))
+    if "target" not in held:
+        raise UsageError(f"{path}: an older version wrote it, which did not say the model's class")
+    counters = {k: v for k, v in held.items() if k not in ("state_dict", "hyper_parameters")}
+    return Stored(held["target"], dict(held["hyper_parameters"]), counters), held["state_dict"]
+
+
+def write_exported(model: GenerativeModule, folder: Path) -> Path:
+    """Write a model to be shared: weights as safetensors, all else as JSON with their SHA-256.
+
+    Args:
+        model: Of any family; it is written whole, with all that it can do.
+        folder: Made if it is not there.
+
+    Returns:
+        The file of the weights; `load_run(folder)` reads both.
+    """
+    held: dict[str, Any] = {}
+    model.on_save_checkpoint(held)
+    counters = {key: item for key, item in held.items() if key not in (*UNSHARED, "target")}
+    stored = Stored(held["target"], describe(dict(model.hparams)), counters)
+    # Copies, because safetensors refuses tensors that share their memory.
+    weights = save({k: v.detach().cpu().clone() for k, v in model.state_dict().items()})
+    told = {"format": FORMAT, "sha256": hashlib.sha256(weights).hexdigest(), **asdict(stored)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / WEIGHTS, weights)
+    write_whole(folder / DESCRIPTION, json.dumps(told, indent=1) + "\n")
+    return folder / WEIGHTS
+
+
+def read_exported(folder: Path) -> tuple[Stored, dict[str, Tensor]]:
+    """What `write_exported` has written, verified.
+
+    Raises:
+        UsageError: If a file is missing, damaged, or of another format.
+    """
+    path = folder / DESCRIPTION
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        weights = (folder / WEIGHTS).read_bytes()
+        version, digest = told.pop("format"), told.pop("sha256")
+        stored = Stored(**told)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"{path}: no description of an exported model") from None
+    if version != FORMAT:
+        raise UsageError(f"{path}: format {version} is unknown, this version reads {FORMAT}")
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise UsageError(f"{folder / WEIGHTS}: damaged, or not the weights of {path}: export again")
+    try:
+        return stored, load(weights)
+    except SafetensorError as error:
+        raise UsageError(f"{folder / WEIGHTS}: no safetensors ({error})") from None
