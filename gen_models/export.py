@@ -20,9 +20,11 @@ from gen_models import __version__
 from gen_models.capabilities import Decodes, lacking
 from gen_models.errors import UsageError
 from gen_models.extras import install
-from gen_models.loading import load_run, write_exported
+from gen_models.loading import load_run, to_safetensors
 from gen_models.models import GenerativeModule
 from gen_models.modes import evaluating
+
+__all__ = ["load_run", "to_onnx", "to_safetensors"]
 
 BATCHES = 1, 2, 5
 """Batch sizes at which an exported decoder is checked."""
@@ -31,20 +33,7 @@ TOLERANCE = 1e-5
 """Largest difference of a pixel in [0, 1] between ONNX Runtime and torch."""
 
 
-def to_safetensors(model: GenerativeModule, folder: Path) -> Path:
-    """Write a model to be shared; `load_run(folder)` reads it again.
-
-    Args:
-        model: Of any family; it is written whole, with all that it can do.
-        folder: Made if it is not there.
-
-    Returns:
-        The file of the weights.
-    """
-    return write_exported(model, folder)
-
-
-def to_onnx(model: GenerativeModule, folder: Path) -> Path:
+def to_onnx(model: GenerativeModule, folder: str | Path) -> Path:
     """Write a model's decoder as ONNX: input `z` (batch, D), output `pixels` (batch, C, H, W).
 
     It is the decoder that samples are drawn by: the averaged generator where there is one, in
@@ -66,8 +55,8 @@ def to_onnx(model: GenerativeModule, folder: Path) -> Path:
     absent = [package for package in ("onnxscript", "onnxruntime") if find_spec(package) is None]
     if absent:
         raise UsageError(f"--to onnx needs {' and '.join(absent)}: {install('export')}")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "model.onnx"
+    path = Path(folder) / "model.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator(model.device).manual_seed(0)
     with evaluating(model), torch.no_grad():
         decoder = Decoder(model).eval()

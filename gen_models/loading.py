@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -23,6 +24,8 @@ FORMAT = 1
 """Of an exported folder; a field more, less or renamed is another format."""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+PLAIN = torch.contiguous_format
 
 UNSHARED = ("noise", "history", "events")
 """What a checkpoint keeps for training to go on, and nobody needs who samples."""
@@ -110,7 +113,7 @@ def _read_run(path: Path) -> tuple[Stored, dict[str, Tensor]]:
     return Stored(held["target"], dict(held["hyper_parameters"]), counters), held["state_dict"]
 
 
-def write_exported(model: GenerativeModule, folder: Path) -> Path:
+def to_safetensors(model: GenerativeModule, folder: str | Path) -> Path:
     """Write a model to be shared: weights as safetensors, all else as JSON with their SHA-256.
 
     Args:
@@ -124,17 +127,18 @@ def write_exported(model: GenerativeModule, folder: Path) -> Path:
     model.on_save_checkpoint(held)
     counters = {key: item for key, item in held.items() if key not in (*UNSHARED, "target")}
     stored = Stored(held["target"], describe(dict(model.hparams)), counters)
-    # Copies, because safetensors refuses tensors that share their memory.
-    weights = save({k: v.detach().cpu().clone() for k, v in model.state_dict().items()})
+    # Copies, because safetensors refuses tensors that share their memory or have strides.
+    copied = {k: v.cpu().clone(memory_format=PLAIN) for k, v in model.state_dict().items()}
+    weights = save(copied)
     told = {"format": FORMAT, "sha256": hashlib.sha256(weights).hexdigest(), **asdict(stored)}
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / WEIGHTS, weights)
     write_whole(folder / DESCRIPTION, json.dumps(told, indent=1) + "\n")
-    return folder / WEIGHTS
+    return write_whole(folder / WEIGHTS, weights)
 
 
 def read_exported(folder: Path) -> tuple[Stored, dict[str, Tensor]]:
-    """What `write_exported` has written, verified.
+    """What `to_safetensors` has written, verified.
 
     Raises:
         UsageError: If a file is missing, damaged, or of another format.

@@ -7,9 +7,14 @@ import subprocess
 import sys
 import warnings
 
+import pytest
+
+from gen_models.app import run
+from gen_models.config import RunConfig
 from gen_models.records import Record
 
 from .conftest import REPOSITORY
+from .test_configs import composed
 
 BLOCK = re.compile(r"<!-- run by tests/test_documents.py: (\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
 
@@ -61,8 +66,6 @@ def test_the_examples_of_a_new_family_and_of_a_new_loss_run_as_written(tmp_path)
 
 
 def test_every_measurement_is_documented():
-    from .test_configs import composed
-
     text = (REPOSITORY / "docs/metrics.md").read_text()
     every = composed("evaluation/measurements=likelihood")
     for recipe in every["evaluation"]["measurements"].values():
@@ -79,16 +82,33 @@ def test_the_readme_names_no_choice_that_is_not_there():
             assert set(named.split(",")) <= set(choices(group)), named
 
 
-def test_the_readmes_python_runs_as_written(tmp_path, monkeypatch):
-    text = (REPOSITORY / "README.md").read_text()
-    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def python_of(page):
+    return re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder with a run in runs/mine, as the pages have it."""
+    words = "experiment=quick", "evaluate=false", "trainer.enable_progress_bar=false"
+    run(RunConfig(**composed("model=vae", *words)), tmp_path / "runs/mine", "vae", "")
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's advice for the bare Trainer of the example
-        exec(compile(code, "README.md", "exec"), names)
-    assert names["pixels"].shape == (64, 1, 16, 16)
-    assert 0 <= names["pixels"].min() <= names["pixels"].max() <= 1
+
+
+@pytest.mark.usefixtures("mine")
+def test_the_python_of_the_readme_and_of_its_page_runs_as_written():
+    [readme], [loaded, trained] = python_of("README.md"), python_of("docs/using.md")
+    shapes = {}
+    for page, code in {"README.md": readme, "docs/using.md": loaded, "training": trained}.items():
+        names: dict = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Lightning's advice for the bare Trainer of the example
+            exec(compile(code, page, "exec"), names)
+        shapes[page] = names["pixels"].shape
+        assert 0 <= names["pixels"].min() <= names["pixels"].max() <= 1
+    sampled = 64, 1, 16, 16
+    assert shapes == {"README.md": sampled, "docs/using.md": (8, *sampled[1:]), "training": sampled}
 
 
 def test_the_examples_of_the_measurements_page_run_as_written():

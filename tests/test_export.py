@@ -115,6 +115,12 @@ def test_every_family_comes_back_from_safetensors_bit_for_bit(name, tmp_path):
     json.loads((tmp_path / DESCRIPTION).read_text())
 
 
+def test_weights_in_another_memory_format_are_written_as_they_are(tmp_path):
+    made = trained("model=gan").to(memory_format=torch.channels_last)
+    to_safetensors(made, tmp_path)
+    assert torch.equal(load_run(tmp_path).sample(3, seeded()), made.sample(3, seeded()))
+
+
 def test_damage_is_told_of_and_nothing_is_loaded(tmp_path):
     to_safetensors(trained("model=vae"), tmp_path)
     whole, told = (tmp_path / WEIGHTS).read_bytes(), (tmp_path / DESCRIPTION).read_text()
