@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "capabilities": set(),
     "information": set(),
     "modes": set(),
+    "processes": LEAVES,
     "recipes": LEAVES,
     "config": {"extras", "recipes"} | LEAVES,
     "extras": set(),

@@ -37,7 +37,9 @@ def check_kind(kind: str | None) -> str | None:
     return kind
 
 
-def binary(images: Tensor, seed: int, stream: int, position: int) -> Tensor:
+def binary(
+    images: Tensor, seed: int, stream: int, position: int, place: tuple[int, int] = (0, 1)
+) -> Tensor:
     """A draw of bytes: black (0) or white, a pure function of the arguments.
 
     Args:
@@ -45,16 +47,20 @@ def binary(images: Tensor, seed: int, stream: int, position: int) -> Tensor:
         seed: 0 <= seed < 2**64.
         stream: What the draw is for, 0 <= stream < 2**64.
         position: Which draw of the stream.
+        place: (r, n): the images are the r-th of n equal parts of what is drawn for.
 
     Returns:
         (N, C, H, W), uint8, on the images' device; its pixels are exactly 0 or 1.
     """
     assert images.dtype == torch.uint8, f"bytes expected, got {images.dtype}"
-    count = math.prod(images.shape)
+    part, parts = place
+    count = parts * math.prod(images.shape)
     # Little-endian halves, so that every machine cuts a word alike. 2**32 is 1 modulo 255: the
     # thresholds are uniform but for one word in four thousand million.
     halves = words(-(-count // 2), seed, stream, position).astype("<u8").view("<u4")[:count]
-    thresholds = torch.from_numpy((halves % WHITE).astype(np.uint8)).view(images.shape)
+    thresholds = torch.from_numpy((halves % WHITE).astype(np.uint8)).view(parts, *images.shape)[
+        part
+    ]
     white = images > thresholds.to(images.device, non_blocking=True)
     return white.to(torch.uint8) * WHITE
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from gen_models.data.binarisation import binary
 from gen_models.data.draws import FRESH_STREAM
 from gen_models.data.ranges import Scaler, to_pixels
 from gen_models.data.splits import permutation
+from gen_models.errors import UsageError
 
 
 class Batch(NamedTuple):
@@ -85,6 +86,7 @@ class DeviceLoader:
         order: EpochOrder,
         drop_last: bool,
         fresh: bool = False,
+        place: tuple[int, int] = (0, 1),
     ) -> None:
         """Serve these images in this order.
 
@@ -97,9 +99,13 @@ class DeviceLoader:
             drop_last: Whether to leave out a last batch that is not full.
             fresh: Whether each batch is a fresh binary draw of its grey bytes, a pure function of
                 the order's seed, the epoch and the batch's place in it.
+            place: (r, n): only the r-th of n equal parts of each batch is served, where n processes
+                share it.
         """
         assert len(order) == len(images)
         assert batch_size >= 1
+        assert batch_size % place[1] == 0
+        assert drop_last or place == (0, 1)
         self.images = images
         self.labels = labels
         self.scaler = copy.deepcopy(scaler).to(images.device)
@@ -107,6 +113,7 @@ class DeviceLoader:
         self.sampler = order
         self.drop_last = drop_last
         self.fresh = fresh
+        self.place = place
         self._position = 0
         self._resume_at = 0
 
@@ -119,18 +126,24 @@ class DeviceLoader:
         """One epoch of batches."""
         # A generator, so that this line runs with the first batch: Lightning asks for the iterator
         # of a resumed run before it has told the sampler which epoch it is.
-        order = self.sampler.indices().to(self.images.device, non_blocking=True)
+        part, parts = self.place
+        size = self.batch_size // parts
+        order = self.sampler.indices()
+        if parts > 1:
+            batches = order[: len(self) * self.batch_size].view(len(self), parts, size)
+            order = batches[:, part].flatten()
+        order = order.to(self.images.device, non_blocking=True)
         first, self._resume_at = self._resume_at, 0
         for position in range(first, len(self)):
             self._position = position + 1
-            start = position * self.batch_size
-            yield self._batch(order[start : start + self.batch_size], position)
+            start = position * size
+            yield self._batch(order[start : start + size], position)
 
     def _batch(self, chosen: Tensor, position: int) -> Batch:
         images = self.images.index_select(0, chosen)
         if self.fresh:
             stream = FRESH_STREAM + self.sampler.epoch
-            images = binary(images, self.sampler.seed, stream, position)
+            images = binary(images, self.sampler.seed, stream, position, self.place)
         labels = None if self.labels is None else self.labels.index_select(0, chosen)
         return Batch(self.scaler(to_pixels(images)), labels)
 
@@ -141,3 +154,30 @@ class DeviceLoader:
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on behind that batch; behind the last one, with the next epoch."""
         self._resume_at = self._position = state_dict["position"] % max(len(self), 1)
+
+
+def place(trainer: Any, batch_size: int) -> tuple[int, int]:
+    """Which of how many equal parts of each batch a process trains on.
+
+    Args:
+        trainer: Lightning's; None: there is one process.
+        batch_size: Images per batch, over all processes.
+
+    Raises:
+        UsageError: If the batch has no such parts, or the processes would not share it.
+    """
+    if trainer is None or trainer.world_size == 1:
+        return 0, 1
+    if not getattr(trainer.strategy, "shares_batches", False):
+        # Every process would draw the same noise, and nothing would say so.
+        raise UsageError(
+            f"data: {type(trainer.strategy).__name__} does not make of several processes' shares "
+            "the step that one process would make; set trainer=ddp, or from Python "
+            "Trainer(strategy=SharedBatch()) of gen_models.training.devices"
+        )
+    if batch_size % trainer.world_size:
+        raise UsageError(
+            f"data.batch_size={batch_size} is shared by {trainer.world_size} processes: make it a "
+            "multiple of their number"
+        )
+    return trainer.global_rank, trainer.world_size

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from gen_models.data.binarisation import check_kind, fixed_draw
 from gen_models.data.draws import TEST_STREAM, TRAINING_STREAM
 from gen_models.data.images import ImageSet, content_hash
-from gen_models.data.loader import DeviceLoader, EpochOrder
+from gen_models.data.loader import DeviceLoader, EpochOrder, place
 from gen_models.data.options import SCALINGS, check_options
 from gen_models.data.ranges import Scaler
 from gen_models.data.splits import check_seed, split
@@ -67,7 +67,7 @@ class ImageDataModule(LightningDataModule, ABC):
         """Choose how the images are split, scaled and served.
 
         Args:
-            batch_size: Images per batch.
+            batch_size: Images per batch; over all devices, where there are several.
             scaling: `unit` for [0, 1], `symmetric` for [-1, 1], or `standard` for mean 0 and
                 variance 1 per channel.
             validation: Share of the training images held out for validation, in [0, 1).
@@ -167,7 +167,9 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DeviceLoader:
         """Training batches, shuffled anew each epoch, all of equal size."""
-        return self._loader(self.shown, shuffle=True, fresh=self.binarize == "dynamic")
+        fresh = self.binarize == "dynamic"
+        part = place(self.trainer, self.batch_size)
+        return self._loader(self.shown, shuffle=True, fresh=fresh, part=part)
 
     def val_dataloader(self) -> DeviceLoader:
         """All validation images, in order."""
@@ -177,7 +179,13 @@ class ImageDataModule(LightningDataModule, ABC):
         """All test images, in order."""
         return self._loader(self.test, shuffle=False)
 
-    def _loader(self, images: ImageSet, shuffle: bool, fresh: bool = False) -> DeviceLoader:
+    def _loader(
+        self,
+        images: ImageSet,
+        shuffle: bool,
+        fresh: bool = False,
+        part: tuple[int, int] = (0, 1),
+    ) -> DeviceLoader:
         device = self._device()
         return DeviceLoader(
             images=images.images.to(device),
@@ -187,17 +195,12 @@ class ImageDataModule(LightningDataModule, ABC):
             order=EpochOrder(len(images), self.seed, shuffle),
             drop_last=shuffle,
             fresh=fresh,
+            place=part,
         )
 
     def _device(self) -> torch.device:
         if self.trainer is None:
             return torch.device("cpu")
-        if self.trainer.world_size > 1:
-            # Every process would draw the same batches, and nothing would say so.
-            raise UsageError(
-                f"data: {self.trainer.world_size} devices asked for, the images are served on one; "
-                "set trainer.devices=1"
-            )
         return self.trainer.strategy.root_device
 
     def state_dict(self) -> dict[str, Any]:

@@ -198,7 +198,44 @@ def test_the_images_go_to_the_trainers_device_and_the_module_keeps_its_own(noise
     assert not data.train.images.is_meta
 
 
-def test_more_than_one_device_is_refused(noise):
-    data = attached(noise(batch_size=4), world_size=2)
-    with pytest.raises(UsageError, match=r"set trainer\.devices=1"):
+@pytest.mark.parametrize("fresh", [False, True])
+def test_processes_are_served_parts_that_make_up_each_batch(fresh):
+    def served(place):
+        images = torch.full((10, 1, 2, 2), 128, dtype=torch.uint8)
+        order = EpochOrder(10, seed=0, shuffle=True)
+        order.set_epoch(1)
+        given = images, torch.arange(10), Scaler.unit(1), 4, order
+        return DeviceLoader(*given, drop_last=True, fresh=fresh, place=place)
+
+    first, second = served((0, 2)), served((1, 2))
+    assert len(first) == len(second) == len(served((0, 1))) == 2
+    for whole, *parts in zip(served((0, 1)), first, second, strict=True):
+        assert [len(part.images) for part in parts] == [2, 2]
+        assert torch.equal(whole.images, torch.cat([part.images for part in parts]))
+        assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
+
+
+def test_a_part_goes_on_where_the_whole_was_stopped():
+    whole, part = loader(drop_last=True), loader(drop_last=True)
+    part.place = (1, 2)
+    batches = iter(whole)
+    next(batches)
+    part.load_state_dict(whole.state_dict())
+    assert labels_of(part) == [[6, 7]]
+    assert part.state_dict() == {"position": 2}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "batch_size", "message"),
+    [
+        ({}, 4, "set trainer=ddp"),
+        ({"shares_batches": True}, 3, "make it a multiple of their number"),
+    ],
+)
+def test_processes_that_cannot_share_a_batch_are_refused(noise, strategy, batch_size, message):
+    data = noise(batch_size=batch_size)
+    data.setup()
+    strategy = SimpleNamespace(root_device=torch.device("cpu"), **strategy)
+    data.trainer = SimpleNamespace(world_size=2, strategy=strategy)
+    with pytest.raises(UsageError, match=message):
         data.train_dataloader()
