@@ -161,6 +161,7 @@ def _comparison_markdown(chapters: Sequence[Chapter], shown: dict[str, Any]) -> 
             if chapter.curves
             else chapter.crowded,
             f"### Search\n\n{markdown.plots(chapter.searches)}" if chapter.searches else "",
+            f"### Trade-offs\n\n{markdown.plots(chapter.tradeoffs)}" if chapter.tradeoffs else "",
             markdown.findings(chapter.findings),
             markdown.origins(chapter.origins),
         ]

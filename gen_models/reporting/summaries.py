@@ -66,7 +66,12 @@ def _deviations(values: Sequence[Value]) -> tuple[str, str] | None:
 
 
 def way(value: float, values: Sequence[Value]) -> float | None:
-    """Per cent of the way from the values' mean floor to their mean ceiling, where both are."""
+    """Per cent of the way from the values' mean floor to their mean ceiling, where both are.
+
+    None of memorisation: from held-out images to copies no way leads to better or worse.
+    """
+    if any(other.aspect == "memorisation" for other in values):
+        return None
     floors = [other.floor.value for other in values if other.floor]
     ceilings = [other.ceiling.value for other in values if other.ceiling]
     if not floors or not ceilings or fmean(floors) == fmean(ceilings):

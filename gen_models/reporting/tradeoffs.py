@@ -50,21 +50,24 @@ def _cloud(group: Group, style: Style, x: str, y: str) -> Cloud:
 
 
 def _plot(x: Row, y: Row, clouds: Sequence[Cloud]) -> Plot:
-    title = f"{y.head.text} against {x.head.text}"
-    means = "; ".join(_told(cloud) for cloud in clouds)
+    across, up = (f"{row.head.text}\n{_reads(row.values[0])}" for row in (x, y))
     alt = (
         f"{y.head.text} ({_reads(y.values[0])}), upwards, against {x.head.text}"
-        f" ({_reads(x.values[0])}), to the right; one point a run. Means, {x.head.text} first:"
-        f" {means}."
+        f" ({_reads(x.values[0])}), to the right; one point a run"
     )
-    across, up = (f"{row.head.text}\n{_reads(row.values[0])}" for row in (x, y))
-    return Plot(title, (panel(clouds_figure(across, up, clouds), alt),))
+    names = x.values[0].title, y.values[0].title
+    return Plot(
+        f"{y.head.text} against {x.head.text}",
+        (panel(clouds_figure(across, up, clouds), alt),),
+        told=tuple(_told(cloud, names) for cloud in clouds),
+    )
 
 
-def _told(cloud: Cloud) -> str:
-    x, y = cloud.mean
+def _told(cloud: Cloud, names: tuple[str, str]) -> str:
+    means = zip(names, map(number, cloud.mean), strict=True)
     count = len(cloud.points)
-    return f"{cloud.label} {number(x)} and {number(y)} ({count} run{'s' * (count != 1)})"
+    of = f"means of {count} runs" if count > 1 else "1 run"
+    return f"{cloud.label}: {', '.join(f'{name} {mean}' for name, mean in means)} ({of})"
 
 
 def _reads(value: Value) -> str:

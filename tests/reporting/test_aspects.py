@@ -163,6 +163,16 @@ def test_where_noise_beats_real_data_there_is_no_way_between_them(record, value,
     assert bool(words.positions(["vae"], best)) == (better == "higher")
 
 
+def test_between_held_out_images_and_copies_there_is_no_way_to_measure(record, value):
+    """Of copying, neither end is better: a percentage of the way would read as a score."""
+    ends = {"floor": Anchor(0.9, "validation images"), "ceiling": Anchor(-18.2, "copies")}
+    for better in (None, "lower"):
+        copying = value(9.9, aspect="memorisation", better=better, **ends)
+        made = record("vae", 0, copying)
+        assert run_table(made).rows[0].cells[0].notes == ("",)
+        assert words.positions(["vae"], run_table(made)) == []
+
+
 def test_a_tiny_part_of_the_way_is_none(record, value):
     ends = {"floor": Anchor(0.0, "real"), "ceiling": Anchor(1e12, "noise")}
     table = run_table(record("vae", 0, value(3.0, aspect="distance", **ends)))

@@ -13,6 +13,8 @@ from gen_models.reporting.tables import measurement_table
 from gen_models.reporting.tradeoffs import tradeoffs
 
 TAIL = "k3_digits64_1000_test"
+NUMBERS = (("vae", "0.2000", "0.5000"), ("gan", "0.1000", "0.9000"))
+"""Models with recall and precision."""
 SVG = b'<svg viewBox="0 0 4 3">'
 
 
@@ -68,8 +70,12 @@ def test_one_point_a_run_and_one_cloud_a_model(record, pair, drawn):
     assert calls == [(*axes, (vae, gan, ppca))]
     assert plots[0].panels[0].alt == (
         "Precision (share, higher is better), upwards, against Recall (share, higher is better), to"
-        " the right; one point a run. Means, Recall first: vae 0.1875 and 0.6250 (2 runs); gan"
-        " 0.1000 and 0.9000 (1 run); ppca 0.8000 and 0.2000 (1 run)."
+        " the right; one point a run"
+    )
+    assert plots[0].told == (
+        "vae: Recall 0.1875, Precision 0.6250 (means of 2 runs)",
+        "gan: Recall 0.1000, Precision 0.9000 (1 run)",
+        "ppca: Recall 0.8000, Precision 0.2000 (1 run)",
     )
 
 
@@ -176,13 +182,17 @@ def test_long_labels_stay_on_their_axes(figure):
 
 
 def test_they_stand_on_the_page(tmp_path, run, record, pair):
-    for model, numbers in (("vae", (0.5, 0.2)), ("gan", (0.9, 0.1))):
-        run(record(model, 0, *pair(*numbers)))
+    for model, x, y in NUMBERS:
+        run(record(model, 0, *pair(float(y), float(x))))
     html = write_comparison(tmp_path, find_runs(tmp_path)).read_text()
     _, _, part = html.partition(">Trade-offs</h3>")
     figure = unescape(part.partition("</figure>")[0])
-    assert "vae 0.2000 and 0.5000 (1 run); gan 0.1000 and 0.9000 (1 run)." in figure
+    told = [f"{m}: Recall {x}, Precision {y} (1 run)" for m, x, y in NUMBERS]
+    assert all(f"<li>{line}</li>" in figure for line in told)
     assert figure.count("data:image/svg+xml;base64,") == 1
+    _, _, part = (tmp_path / "report.md").read_text().partition("### Trade-offs\n")
+    listed = "\n".join(f"- {line}" for line in told)
+    assert part.partition("###")[0].strip() == f"**Precision against Recall**\n\n{listed}"
 
 
 def test_a_page_without_them_has_no_heading_for_them(tmp_path, run, record):
