@@ -1,13 +1,14 @@
 """Which measurements answer which question, and the answer in words, from numbers and tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.estimates import Estimate
+from gen_models.reporting.likeness import apart
 from gen_models.reporting.outcomes import certainty, contests_of, distance, outcome
 from gen_models.reporting.summaries import way
-from gen_models.reporting.words import measured, together
+from gen_models.reporting.words import few, measured, together
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,50 @@ class Answer:
     sure: str
 
 
+@dataclass(frozen=True)
+class Instrument:
+    """Measurements of one title.
+
+    Attributes:
+        rows: One for each extractor: those that the most models share.
+        others: The rest of them, of another sample count for one.
+    """
+
+    rows: tuple[Row, ...]
+    others: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """What is measured, without the extractor."""
+        return self.rows[0].values[0].title
+
+    @property
+    def all(self) -> list[Row]:
+        """Every row, those of one extractor together."""
+        rows = (*self.rows, *self.others)
+        heads = [row.head.text for row in rows]
+        return sorted(rows, key=lambda row: heads.index(row.head.text))
+
+    @property
+    def sharing(self) -> int:
+        """How many models are tested against each other."""
+        return max(map(_sharing, self.rows))
+
+    def apart(self, labels: Sequence[str]) -> dict[str, str]:
+        """By label of the models whose numbers were measured otherwise: how they were."""
+        first, told = self.rows[0], dict(self.rows[0].apart)
+        for row in self.others:
+            if row.values[0].extractor == first.values[0].extractor:
+                how = apart(row.values[0], first.values[0])
+                told |= {label: how for label in measured(labels, row) if label not in told}
+        return {label: how for label, how in told.items() if label not in self.told(labels)}
+
+    def told(self, labels: Sequence[str]) -> set[str]:
+        """The models that have the number as most of them do."""
+        first = self.rows[0]
+        return measured(labels, first).keys() - first.apart.keys()
+
+
 def answer(question: Question, labels: Sequence[str], table: Table) -> Answer | None:
     """Answer by the first of the question's measurements that the most models share.
 
@@ -90,7 +135,7 @@ def answer(question: Question, labels: Sequence[str], table: Table) -> Answer | 
     instruments = _instruments(question, labels, table)[:TOLD]
     if not instruments:
         return None
-    tell = _compared if _sharing(instruments[0]) else _uncompared
+    tell = _compared if instruments[0].sharing else _uncompared
     return tell(question, labels, instruments)
 
 
@@ -103,18 +148,17 @@ def opened(text: str, labels: Sequence[str] = ()) -> str:
     return text if text.startswith(tuple(labels)) else text[:1].upper() + text[1:]
 
 
-def _instruments(question: Question, labels: Sequence[str], table: Table) -> list[list[Row]]:
-    """Rows of one title, a row for each extractor: those that the most models share."""
+def _instruments(question: Question, labels: Sequence[str], table: Table) -> list[Instrument]:
+    """Those of the question that the most models share, the strongest first."""
     found = []
     for prefix in question.prefixes:
         titles: dict[str, list[Row]] = {}
         for row in table.rows:
             if row.values[0].name.startswith(prefix) and _answers(row, labels):
                 titles.setdefault(row.values[0].title, []).append(row)
-        if titles:
-            found.append(_widest(max(titles.values(), key=_sharing)))
-    most = max(map(_sharing, found), default=0)
-    return [rows for rows in found if _sharing(rows) == most]
+        found += [max(map(_instrument, titles.values()), key=_widely)] if titles else []
+    most = max(map(_widely, found), default=0)
+    return [instrument for instrument in found if instrument.sharing == most]
 
 
 def _answers(row: Row, labels: Sequence[str]) -> bool:
@@ -122,56 +166,68 @@ def _answers(row: Row, labels: Sequence[str]) -> bool:
     return bool(measured(labels, row) and first.better and not first.restates)
 
 
-def _sharing(rows: Sequence[Row]) -> int:
-    """How many models are tested against each other."""
-    return max(len(row.contest.ranking) if row.contest else 0 for row in rows)
+def _sharing(row: Row) -> int:
+    return len(row.contest.ranking) if row.contest else 0
 
 
-def _widest(rows: Sequence[Row]) -> list[Row]:
-    """One row of each extractor, though there may be another of another sample count."""
+def _widely(instrument: Instrument) -> int:
+    return instrument.sharing
+
+
+def _instrument(rows: Sequence[Row]) -> Instrument:
+    most = max(map(_sharing, rows))
     found: dict[str | None, Row] = {}
     for row in rows:
-        if _sharing([row]) == _sharing(rows):
+        if _sharing(row) == most:
             found.setdefault(row.values[0].extractor, row)
-    return list(found.values())
+    shown = tuple(found.values())
+    return Instrument(shown, tuple(row for row in rows if row not in shown))
 
 
-def _compared(
-    question: Question, labels: Sequence[str], instruments: Sequence[Sequence[Row]]
-) -> Answer:
-    first, *others = instruments
-    ranked = contests_of(first)[0].ranking
-    lacking = [label for label in labels if label not in ranked]
+def _compared(question: Question, labels: Sequence[str], found: Sequence[Instrument]) -> Answer:
+    first, *others = found
+    contests = contests_of(first.rows)
+    unlike = first.apart(labels)
+    lacking = [label for label in labels if label not in (*contests[0].ranking, *unlike)]
     return Answer(
         question.subject,
         question.words,
-        f"{opened(outcome(first), labels)}.",
+        f"{opened(outcome(first.rows), labels)}.",
         (
-            *(distance(row, measured(labels, row)) for row in first),
-            *(f"{rows[0].values[0].title}: {outcome(rows, brief=True)}." for rows in others),
+            *(distance(row, measured(labels, row)) for row in first.rows),
+            *(f"{other.title}: {outcome(other.rows, brief=True)}." for other in others),
+            *([_otherwise(unlike)] if unlike else ()),
             *([f"Without this number: {together(lacking)}."] if lacking else ()),
         ),
-        certainty(contests_of(first)),
+        certainty(contests),
     )
 
 
-def _uncompared(
-    question: Question, labels: Sequence[str], instruments: Sequence[Sequence[Row]]
-) -> Answer:
+def _uncompared(question: Question, labels: Sequence[str], found: Sequence[Instrument]) -> Answer:
     """Where a model alone has the number, or the models have numbers that must not be compared."""
     lines = [
         f"{row.head.text}: {f'{label} ' if labels[1:] else ''}{_position(row, estimate)}."
-        for rows in instruments
-        for row in rows
+        for instrument in found
+        for row in instrument.all
         for label, estimate in measured(labels, row).items()
+        if row in instrument.rows or label in instrument.apart(labels)
     ]
-    first = instruments[0][0]
+    first, unlike = found[0].rows[0], found[0].apart(labels)
     sentence = f"{first.head.text} was measured for {next(iter(measured(labels, first)))} alone."
     if first.differing:
         sentence = f"Not compared: the runs differ in {together(first.differing)}."
+    elif unlike:
+        sentence = _otherwise(unlike)
     elif not labels[1:]:
         sentence, *lines = lines
-    return Answer(question.subject, question.words, sentence, tuple(lines), "Nothing to compare")
+    again = "; python -m gen_models.evaluate measures trained runs again, alike"
+    sure = f"Nothing to compare{again if first.differing or unlike else ''}"
+    return Answer(question.subject, question.words, sentence, tuple(lines), sure)
+
+
+def _otherwise(unlike: Mapping[str, str]) -> str:
+    told = [f"{label} ({how})" for label, how in unlike.items()]
+    return f"Measured otherwise, so not compared: {few(told)}."
 
 
 def _position(row: Row, estimate: Estimate) -> str:

@@ -1,7 +1,7 @@
 """What tables are made of; HTML and Markdown show the same."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from gen_models.records import ASPECTS, Value
@@ -35,6 +35,11 @@ class Cell:
     order: float | None = None
     brief: str = ""
 
+    def noted(self, note: str) -> "Cell":
+        """The same with one note more."""
+        brief = " · ".join(filter(None, (self.brief, note)))
+        return replace(self, notes=(*self.notes, note), brief=brief)
+
     @property
     def key(self) -> float | None:
         """What a column is sorted by; None for a cell without a number."""
@@ -58,8 +63,9 @@ class Row:
 
     Attributes:
         values: What the row was made of, seed by seed.
-        differing: What these values differ in, so that models are not compared on them.
+        differing: What these values differ in, so that no models are compared on them.
         contest: The tests between the models, where there are several to compare.
+        apart: By label of the models that are not among these, how theirs was measured otherwise.
     """
 
     head: Cell
@@ -67,6 +73,7 @@ class Row:
     values: tuple[Value, ...] = ()
     differing: tuple[str, ...] = ()
     contest: Contest | None = None
+    apart: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def aspect(self) -> str:

@@ -41,6 +41,7 @@ from gen_models.records import Anchor, Measured, Value, write_whole
 from gen_models.reporting.cells import Cell, Table
 from gen_models.reporting.cells import Row as TableRow
 from gen_models.reporting.groups import Group, Section
+from gen_models.reporting.likeness import alike
 from gen_models.reporting.origins import differences
 from gen_models.reporting.runs import Run, Unreadable
 
@@ -96,7 +97,7 @@ def _rows(index: int, section: Section, table: Table) -> Iterator[Row]:
 def _row(group: Group, cell: Cell, row: TableRow) -> Row:
     name = row.values[0].name
     mine = [v for record in group.records for v in record.values if v.name == name]
-    present = [value for value in mine if value.value is not None]
+    present = alike([value for value in mine if value.value is not None])
     # A model that was not measured at all is described by those that were.
     (first, *_) = present or mine or row.values
     estimate = cell.estimate

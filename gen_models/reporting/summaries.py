@@ -9,6 +9,7 @@ from gen_models.records import Value
 from gen_models.reporting.cells import Cell, Row
 from gen_models.reporting.estimates import number, of_value, over_seeds
 from gen_models.reporting.groups import Group
+from gen_models.reporting.likeness import alike, apart
 from gen_models.reporting.verdicts import differing
 
 WAY = " from floor to ceiling"
@@ -22,18 +23,20 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
         group: The model.
         row: The values of all models, whose floors and ceilings are the one ruler for each.
     """
-    present = [value for value in values if value.value is not None]
+    numbered = [value for value in values if value.value is not None]
     if not group.finished:
         return Cell(f"n/a: no finished run ({len(group.unfinished)} did not finish)", missing=True)
-    if not present:
+    if not numbered:
         return absent(values)
-    fields = differing(present)
-    if fields:
-        return Cell(f"n/a: the seeds differ in {', '.join(fields)}", missing=True)
+    present = alike(numbered)
+    if not present:
+        fields = ", ".join(differing(numbered))
+        return Cell(f"n/a: the seeds differ in {fields}", missing=True)
     numbers = [value.value for value in present if value.value is not None]
     estimate = over_seeds(numbers) if len(numbers) > 1 else of_value(present[0])
     lacking = len(group.finished) - len(present)
-    short = f"{lacking} of {len(group.finished)} runs {absent(values).text}" if lacking else ""
+    otherwise = [apart(value, present[0]) for value in numbered if value not in present]
+    short = f"{lacking} of {len(group.finished)} runs {_why(values, otherwise)}" if lacking else ""
     stands, doubts = standing(estimate.value, row), _deviations(present)
     told = "between seeds {}, within a run {}".format(*doubts) if doubts else ""
     brief = "seeds {}, run {}".format(*doubts) if doubts else ""
@@ -47,8 +50,12 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
 
 def absent(values: Sequence[Value]) -> Cell:
     """The cell in place of a number: the reasons why there is none."""
-    reasons = dict.fromkeys(value.reason for value in values if value.reason)
-    return Cell(f"n/a: {'; '.join(map(str, reasons)) or 'not measured'}", missing=True)
+    return Cell(_why(values), missing=True)
+
+
+def _why(values: Sequence[Value], otherwise: Sequence[str] = ()) -> str:
+    reasons = dict.fromkeys([*(value.reason for value in values if value.reason), *otherwise])
+    return f"n/a: {'; '.join(reasons) or 'not measured'}"
 
 
 def _deviations(values: Sequence[Value]) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
 """Tables of one run's values and of measurements by models."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gen_models.records import Anchor, Record, Value
@@ -8,9 +8,10 @@ from gen_models.reporting.cells import ARROWS, Cell, Row, Table, arranged, headi
 from gen_models.reporting.contests import Contest, contest
 from gen_models.reporting.estimates import number, of_value
 from gen_models.reporting.groups import Group
+from gen_models.reporting.likeness import compared
 from gen_models.reporting.significance import with_tests
 from gen_models.reporting.summaries import absent, say_basis_once, standing, summary
-from gen_models.reporting.verdicts import differing
+from gen_models.reporting.verdicts import Runs
 
 
 def run_table(record: Record) -> Table:
@@ -59,40 +60,37 @@ def measurement_table(groups: Sequence[Group]) -> Table:
 
 
 def _measurement_row(name: str, groups: Sequence[Group], views: Sequence[Value]) -> Row:
-    found = {
-        group.label: {
-            record.seed: value
-            for record in group.records
-            for value in record.values
-            if value.name == name
-        }
-        for group in groups
-    }
+    found = {group.label: _named(name, group.records) for group in groups}
     values = [value for runs in found.values() for value in runs.values()]
     present = [value for value in values if value.value is not None]
     first = (present or values)[0]
-    fields = tuple(differing(present))
-    tests = None if fields else _contest(found)
-    cells = [summary(list(found[group.label].values()), group, present) for group in groups]
+    likeness = compared(found)
+    tests = _contest(likeness.rivals)
+    cells = {
+        group.label: summary(list(found[group.label].values()), group, present) for group in groups
+    }
     if tests and tests.winner:
-        place = list(found).index(tests.winner)
-        cells[place] = replace(cells[place], best=True)
+        cells[tests.winner] = replace(cells[tests.winner], best=True)
+    for label, how in likeness.apart.items():
+        cells[label] = cells[label].noted(f"not compared: {how}")
+    fields = likeness.differing
     refused = f"not compared: the runs differ in {', '.join(fields)}" if fields else ""
     notes = (first.unit, ARROWS.get(first.better or "", ""), name, refused)
     head = Cell(heading(first, views), tuple(filter(None, notes)))
-    return Row(head, (*cells, *_ends(values)), tuple(present or values), fields, tests)
+    shown = (*cells.values(), *_ends(values))
+    return Row(head, shown, tuple(present or values), fields, tests, likeness.apart)
 
 
-def _contest(found: dict[str, dict[int, Value]]) -> Contest | None:
-    """The tests between the models that have the number, where there is one to be ahead in.
+def _named(name: str, records: Sequence[Record]) -> dict[int, Value]:
+    """By seed, the value of a name, where a record has it."""
+    return {r.seed: value for r in records for value in r.values if value.name == name}
+
+
+def _contest(rivals: Mapping[str, Runs]) -> Contest | None:
+    """The tests between models, where there is one to be ahead in.
 
     A value that restates another is none: one question is tested once.
     """
-    rivals = {
-        label: {seed: value for seed, value in runs.items() if value.value is not None}
-        for label, runs in found.items()
-    }
-    rivals = {label: runs for label, runs in rivals.items() if runs}
     directed = any(
         value.better and not value.restates for runs in rivals.values() for value in runs.values()
     )

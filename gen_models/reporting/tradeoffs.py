@@ -9,6 +9,7 @@ from gen_models.reporting.estimates import number
 from gen_models.reporting.figures import Cloud, clouds_figure
 from gen_models.reporting.groups import Group
 from gen_models.reporting.plots import Plot, panel
+from gen_models.reporting.verdicts import differing
 
 PAIRS = (
     ("precision_", "recall_"),
@@ -31,7 +32,7 @@ def tradeoffs(groups: Sequence[Group], table: Table) -> list[Plot]:
 
 def _found(groups: Sequence[Group], table: Table) -> Iterator[tuple[Row, Row, list[Cloud]]]:
     looks = styles([group.label for group in groups])
-    rows = {row.values[0].name: row for row in table.rows if not row.differing}
+    rows = {row.values[0].name: row for row in table.rows if not differing(row.values)}
     for above, beside in PAIRS:
         for name, y in rows.items():
             x = rows.get(name.replace(above, beside, 1))

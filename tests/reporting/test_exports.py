@@ -86,10 +86,13 @@ def test_seeds_are_averaged_with_students_interval(run, record, value, exported)
 
 def test_what_is_said_of_a_mean_is_of_those_that_have_the_number(run, record, value, exported):
     run(record("vae", 0, value(None, count=7, title="Other")))
-    run(record("vae", 1, value(1.0)))
+    run(record("vae", 1, value(9.0, count=500)))
+    for seed in (2, 3):
+        run(record("vae", seed, value(1.0)))
     rows, _ = exported()
     row = row_of(rows, "vae")
-    assert (row["title"], row["count"], row["seeds"]) == ("Frechet distance", "1000", "1")
+    assert (row["title"], row["count"], row["seeds"]) == ("Frechet distance", "1000", "2")
+    assert float(row["mean"]) == 1.0
 
 
 def test_the_csv_says_what_the_json_says(run, record, value, exported):

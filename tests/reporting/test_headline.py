@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import median
 
 import pytest
-from scipy.stats import norm, ttest_rel
+from scipy.stats import norm, ttest_ind, ttest_rel
 
 from gen_models.records import Event
 from gen_models.reporting.costs import cost_table
@@ -15,6 +15,7 @@ from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.tables import measurement_table
 from tests.reporting.test_report import EVIL, Page
 
+NOTHING = "Nothing to compare; python -m gen_models.evaluate measures trained runs again, alike"
 NEAR, FAR = (1.0, 1.1, 1.2), (5.0, 5.2, 5.1)
 
 
@@ -256,7 +257,39 @@ def test_a_model_alone_stands_between_floor_and_ceiling(record, value, answered)
 def test_other_protocols_have_no_winner(record, value, answered):
     found = answered(record("vae", 0, value(1.0)), record("gan", 0, value(9.0, count=7)))
     assert found["Fidelity"].sentence == "Not compared: the runs differ in sample count."
-    assert found["Fidelity"].sure == "Nothing to compare"
+    assert found["Fidelity"].sure == NOTHING
+
+
+def test_a_model_of_another_sample_count_empties_no_answer(record, value, answered):
+    """The name tells of another count, or the value alone does: the others are compared."""
+    near, far = (value(x, error=0.1) for x in (1.0, 9.0))
+    for other in (value(5.0, "fid_digits64_500_test", count=500), value(5.0, count=500)):
+        pca = record("pca", 0, other)
+        found = answered(record("vae", 0, near), record("gan", 0, far), pca)["Fidelity"]
+        assert found.sentence == "vae is ahead of gan."
+        told = "Measured otherwise, so not compared: pca (sample count 500 instead of 1,000)."
+        assert found.evidence[1:] == (told,)
+    named = record("pca", 0, value(5.0, "fid_digits64_500_test", count=500))
+    found = answered(record("vae", 0, near), named)["Fidelity"]
+    assert found.sentence == told
+    assert [line.split(" [")[0] for line in found.evidence] == [
+        "Frechet distance: vae 1.000",
+        "Frechet distance: pca 5.000",
+    ]
+    assert found.sure == NOTHING
+
+
+def test_one_seed_of_another_sample_count_empties_no_answer(record, value, answered):
+    def runs(model, distances, *counts):
+        values = [value(x, count=n) for x, n in zip(distances, counts, strict=True)]
+        return [record(model, seed, mine) for seed, mine in enumerate(values)]
+
+    counts = (1000, 1000, 500)
+    far = (2.0, 3.4, 2.4)
+    found = answered(*runs("vae", NEAR, *counts), *runs("gan", far, 1000, 1000, 1000))["Fidelity"]
+    p = ttest_ind(NEAR[:2], far, equal_var=False).pvalue
+    assert found.sentence == "No winner between the two models."
+    assert found.evidence[0].endswith(f"(p = {p:.2g}).")
 
 
 def timed(record, model, *seconds, **changes):

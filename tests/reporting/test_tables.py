@@ -177,6 +177,24 @@ def test_one_name_with_two_meanings_is_not_compared(record, value, groups, chang
     assert measurement_table(made).rows[0].cells[0].text == f"n/a: the seeds differ in {what}"
 
 
+def test_what_most_have_is_compared_and_the_rest_is_set_apart(record, value, groups):
+    made = groups(
+        *(record("vae", seed, value(x, error=0.1)) for seed, x in enumerate((1.0, 1.2))),
+        record("vae", 2, value(50.0, error=0.1, count=500)),
+        *(record("gan", seed, value(x, error=0.1)) for seed, x in enumerate((9.0, 9.4))),
+        *(record("pca", seed, value(0.1, error=0.1, count=7)) for seed in (0, 1)),
+    )
+    (row,) = measurement_table(made).rows
+    vae, gan, pca, *_ = row.cells
+    assert vae.estimate.value == 1.1
+    assert "1 of 3 runs n/a: sample count 500 instead of 1,000" in vae.notes
+    assert row.contest.ranking == ("vae", "gan")
+    assert "not compared" not in " ".join((*row.head.notes, *vae.notes, *gan.notes))
+    assert pca.estimate.value == 0.1
+    assert pca.notes[-1] == pca.brief.split(" · ")[-1]
+    assert pca.notes[-1] == "not compared: sample count 7 instead of 1,000"
+
+
 def test_floor_and_ceiling_have_columns_and_ranges(record, value, groups):
     made = groups(
         record("vae", 0, value(1.0, floor=Anchor(0.5, "real"))),
