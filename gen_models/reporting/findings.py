@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from gen_models.reporting import words
 from gen_models.reporting.agreement import condensed, disagreements
 from gen_models.reporting.cells import Table
-from gen_models.reporting.groups import Group
-from gen_models.reporting.words import together
+from gen_models.reporting.configurations import differing, flat
+from gen_models.reporting.groups import MEASURED, Group
+from gen_models.reporting.words import few, together
 
 
 def warnings(groups: Sequence[Group], measurements: Table, cost: Table) -> list[str]:
@@ -70,6 +71,22 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
             *alike,
             *unalike,
             *words.origins(groups),
+            *(sentence for group in groups for sentence in _unlike(group)),
         ],
     }
     return {heading: sentences for heading, sentences in parts.items() if sentences}
+
+
+def _unlike(group: Group) -> list[str]:
+    """In what the configurations of one model's runs differ, though they count as one."""
+    configs = [flat(run.record.config) for run in (*group.runs, *group.repeated)]
+    keys = differing(configs)
+    measured = [key for key in keys if key.startswith(MEASURED)]
+    later = [key for key in keys if key not in measured]
+    told = {
+        "its runs were measured by different settings; each number counts those that have it": (
+            measured
+        ),
+        "older runs lack keys that came later, and count as run by the defaults": later,
+    }
+    return [f"{group.label}: {what} ({few(which)})." for what, which in told.items() if which]

@@ -1,16 +1,21 @@
 """Which runs may be compared (a section), and which are one model over several seeds (a group)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gen_models.records import Record
-from gen_models.reporting.configurations import ABSENT, differing, flat, plain
+from gen_models.reporting.configurations import ABSENT, differing, plain
+from gen_models.reporting.defaults import completed
 from gen_models.reporting.runs import Run
 
 CROWD = 12
 """Groups of a section beyond which they are a search: counted, not named; no lines of their own."""
+
+
+MEASURED = "evaluation."
+"""How the keys begin that no training depends on."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,16 @@ def _groups(runs: Sequence[Run]) -> tuple[Group, ...]:
 
 
 def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
-    """A model's runs, apart where their configurations differ in more than the seed."""
-    configs = [flat(run.record.config) for run in runs]
+    """A model's runs, apart where their configurations differ in more than the seed.
+
+    How a run was measured does not tell it from others, as its values say that by themselves; but
+    for a seed that was measured in several ways, which are then what is compared.
+    """
+    configs = completed([run.record for run in runs])
     keys = differing(configs)
+    trained = [key for key in keys if not key.startswith(MEASURED)]
+    if len(keys) > len(trained) and _once(runs, configs, trained):
+        keys = trained
     variants: dict[tuple[str, ...], list[Run]] = {}
     for run, config in zip(runs, configs, strict=True):
         variants.setdefault(tuple(config.get(key, ABSENT) for key in keys), []).append(run)
@@ -124,6 +136,15 @@ def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
             # Cut short, two variants could read alike; the number keeps them apart.
             words = [f"variant {number}", *words[:2], "..."]
         yield _group(f"{model} ({', '.join(words)})" if words else model, members)
+
+
+def _once(runs: Sequence[Run], configs: Sequence[Mapping[str, str]], keys: Sequence[str]) -> bool:
+    """Whether no seed of a configuration, as far as `keys` tell them apart, was run twice."""
+    seeds = [
+        (run.record.seed, *(config.get(key, ABSENT) for key in keys))
+        for run, config in zip(runs, configs, strict=True)
+    ]
+    return len(set(seeds)) == len(seeds)
 
 
 def _told(keys: Sequence[str], values: Sequence[str]) -> list[str]:

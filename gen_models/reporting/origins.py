@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from gen_models.records import Record
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.configurations import ABSENT, differing, flat, plain
+from gen_models.reporting.defaults import RUN
 from gen_models.reporting.groups import Group
 
 WIDTH = 40
 """Characters of a value in a table; report.json has the rest."""
-
-RUN = "python run.py"
-"""How the commands begin that can be joined over seeds."""
 
 
 @dataclass(frozen=True)

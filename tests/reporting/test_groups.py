@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gen_models.reporting.costs import cost_table
+from gen_models.reporting.findings import all_findings
 from gen_models.reporting.groups import sections
 from gen_models.reporting.runs import Run
+from gen_models.reporting.tables import measurement_table
 
 
 def test_the_same_seed_twice_is_one_draw(record, value, groups):
@@ -41,6 +44,98 @@ def test_many_differences_still_give_labels_of_their_own(record, groups):
     sweep = [{"a": a, "b": a, "c": c, "d": c} for a, c in ((1, 1), (2, 1), (2, 2))]
     made = groups(*(record(config=config, seed=i) for i, config in enumerate(sweep)))
     assert len({group.label for group in made}) == 3
+
+
+OLD = {"model": {"latent_dim": 16}, "max_images": 9}
+NEW = {"model": {"latent_dim": 16, "packing": 1, "part": {"size": 3}}, "max_images": 9}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words", "alone"),
+    [
+        (OLD, NEW, ("", ""), False),
+        (OLD, NEW, (" max_images=9", ""), False),
+        (OLD, NEW, (" model.packing=1",) * 2, False),
+        (OLD, NEW, ("", " model.packing=1"), True),
+        (OLD, NEW, ("", " model/part=small"), True),
+        (OLD, NEW, ("", " +model.part={size: 3}"), True),
+        (OLD, NEW, (" ~model.packing", ""), True),
+        (OLD, NEW, (" experiment=grid", ""), True),
+        (OLD, NEW | {"max_images": 8}, ("", ""), True),
+        (OLD | {"callback": None}, NEW | {"callback": {"rate": 1}}, ("", ""), True),
+    ],
+)
+def test_a_key_that_came_later_has_its_default_in_older_runs(
+    record, groups, old, new, words, alone
+):
+    """What was asked for in one run alone is another model, though its value be the default."""
+    made = groups(
+        *(
+            record(config=config, seed=seed, command=f"python run.py seed={seed}{asked}")
+            for seed, (config, asked) in enumerate(zip((old, new), words, strict=True))
+        )
+    )
+    assert len(made) == 1 + alone
+    assert made[0].label == "vae" or alone
+
+
+def test_defaults_are_those_of_the_runs_that_did_not_ask(record, groups):
+    """Of two values the one that nobody asked for is the default; where there are two, none is."""
+
+    def labels(*packings):
+        model = {"latent_dim": 16}
+        asked = [{}, *({"packing": packing} for packing in packings)]
+        commands = ["", *(f" model.packing={p}" if p == 2 else "" for p in packings)]
+        return [
+            group.label
+            for group in groups(
+                *(
+                    record(seed=i, config={"model": model | more}, command=f"python run.py{words}")
+                    for i, (more, words) in enumerate(zip(asked, commands, strict=True))
+                )
+            )
+        ]
+
+    assert labels(1, 2) == ["vae (packing=1)", "vae (packing=2)"]
+    assert labels(1, 3) == ["vae (packing=absent)", "vae (packing=1)", "vae (packing=3)"]
+
+
+def test_what_a_program_of_ones_own_ran_is_not_guessed(record, groups):
+    made = groups(*(record(config=c, seed=i, command="mine") for i, c in enumerate((OLD, NEW))))
+    assert len(made) == 2
+
+
+def measured(samples, seed):
+    return {"model": {"latent_dim": 16}, "evaluation": {"samples": samples}, "seed": seed}
+
+
+def test_how_a_run_was_measured_makes_no_other_model(record, groups):
+    made = groups(*(record(seed=s, config=measured(n, s)) for s, n in enumerate((None, None, 500))))
+    assert [(group.label, len(group.finished)) for group in made] == [("vae", 3)]
+    (told,) = all_findings(made, measurement_table(made), cost_table(made))["Conditions"][-1:]
+    assert told == (
+        "vae: its runs were measured by different settings; each number counts those that have it"
+        " (evaluation.samples)."
+    )
+
+
+def test_a_seed_that_was_measured_in_two_ways_is_compared_with_itself(record, groups):
+    made = groups(*(record(seed=s, config=measured(n, s)) for s in (0, 1) for n in (100, 500)))
+    assert [(g.label, len(g.finished)) for g in made] == [
+        ("vae (samples=100)", 2),
+        ("vae (samples=500)", 2),
+    ]
+
+
+def test_that_older_runs_lack_a_key_is_said(record, groups):
+    made = groups(*(record(config=c, seed=i) for i, c in enumerate((OLD, NEW))))
+    told = all_findings(made, measurement_table(made), cost_table(made))["Conditions"]
+    assert told[-1] == (
+        "vae: older runs lack keys that came later, and count as run by the defaults"
+        " (model.packing and model.part.size)."
+    )
+    same = groups(*(record(config=OLD, seed=i) for i in (0, 1)))
+    assert "older" not in str(all_findings(same, measurement_table(same), cost_table(same)))
 
 
 @pytest.mark.parametrize(
