@@ -6,7 +6,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from gen_models.config import RunConfig, one_line_errors, register
+from gen_models.config import one_line_errors, register, run_config
 
 register()
 
@@ -26,8 +26,7 @@ def main(config: DictConfig) -> None:
     with told:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(plain, dict)
-        options = RunConfig(**{str(key): value for key, value in plain.items()})
-        run(options, Path(job.runtime.output_dir), job.runtime.choices["model"], command)
+        run(run_config(plain), Path(job.runtime.output_dir), job.runtime.choices["model"], command)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gen_models.errors import UsageError
-from gen_models.recipes import unknown_key
+from gen_models.signatures import unknown_key
 
 
 @dataclass
@@ -30,6 +30,25 @@ class RunConfig:
     evaluate: bool = True
     ckpt_path: str | None = None
     trust: list[str] = field(default_factory=list)
+
+
+def run_config(plain: Mapping[Any, Any]) -> RunConfig:
+    """The typed root of a composed configuration.
+
+    Raises:
+        UsageError: If it has a key that is none, or a value outside its range.
+    """
+    known = [one.name for one in fields(RunConfig)]
+    for key in plain:
+        if key not in known:
+            raise UsageError(unknown_key(str(key), known))
+    config = RunConfig(**{str(key): value for key, value in plain.items()})
+    if not 0 <= config.seed < 2**32:
+        raise UsageError(f"seed={config.seed} must be a whole number from 0 to 2**32 - 1")
+    for name in ("max_images", "checks"):
+        if getattr(config, name) < 1:
+            raise UsageError(f"{name}={getattr(config, name)} must be 1 or more")
+    return config
 
 
 def register() -> None:
@@ -76,6 +95,8 @@ def explain(error: BaseException) -> str | None:
         return _wrong_key(cause) or " ".join(str(error).split())
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _wrong_key(error) or " ".join(str(error).split())
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "a group of choices (model, data, evaluation, ...) takes the name of one, not null"
     return None
 
 

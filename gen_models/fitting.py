@@ -18,7 +18,7 @@ from gen_models.data import ImageDataModule
 from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.models import GenerativeModule
-from gen_models.recipes import build
+from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.collapse import PosteriorCollapse
 from gen_models.training.watch import Watch
@@ -52,17 +52,11 @@ def make_trainer(
         Watch(),
         save(filename="best", monitor=f"validation/{name}"),
         save(filename="last"),
-        *(build(recipe, f"callbacks.{key}") for key, recipe in config.callbacks.items()),
+        *build_each(config.callbacks, "callbacks").values(),
     ]
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(ImageProgress(config.max_images))
-    for key in ("min_epochs", "min_steps", "max_steps"):
-        if config.trainer.get(key) not in (None, -1):
-            raise UsageError(f"trainer.{key}: the budget is max_images=N, real images shown")
-    if config.trainer.get("precision") not in ("32-true", "bf16-mixed"):
-        raise UsageError("trainer.precision: choices are 32-true, bf16-mixed")
-    if config.trainer.get("log_every_n_steps", 1) < 1:
-        raise UsageError("trainer.log_every_n_steps must be 1 or more")
+    check_trainer(config.trainer)
     logger = build(config.logger, "logger", save_dir=folder) if config.logger else False
     iterations = math.ceil(config.max_images / batch_size)
     try:
@@ -79,8 +73,26 @@ def make_trainer(
         )
     except (MisconfigurationException, ValueError) as error:
         reason = " ".join(str(error).split())
-        hint = "; use trainer=cpu" if "accelerator" in reason or "backend" in reason else ""
-        raise UsageError(f"trainer: {reason}{hint}") from None
+        absent = "No supported gpu" in reason or "not available" in reason
+        hint = "; use trainer=cpu" if absent else ""
+        place = "" if reason.startswith("trainer") else "trainer: "
+        raise UsageError(f"{place}{reason}{hint}") from None
+
+
+def check_trainer(options: dict[str, Any]) -> None:
+    """Refuse what Lightning would do and this package does not.
+
+    Raises:
+        UsageError: If there is such an option.
+    """
+    for key in ("min_epochs", "min_steps", "max_steps"):
+        if options.get(key) not in (None, -1):
+            raise UsageError(f"trainer.{key}: the budget is max_images=N, real images shown")
+    if options.get("precision") not in ("32-true", "bf16-mixed"):
+        raise UsageError("trainer.precision: choices are 32-true, bf16-mixed")
+    every = options.get("log_every_n_steps", 1)
+    if isinstance(every, int) and every < 1:
+        raise UsageError("trainer.log_every_n_steps must be 1 or more")
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:

@@ -17,8 +17,11 @@ from gen_models.evaluation.pictures import gallery, sample_picture
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 from gen_models.evaluation.store import FeatureStore, default_folder
 from gen_models.models import GenerativeModule
-from gen_models.recipes import build
+from gen_models.recipes import build, build_each
 from gen_models.records import Picture, Value
+from gen_models.signatures import unknown_key
+
+OPTIONS = ("split", "samples", "seed", "features", "probe", "measurements", "cache")
 
 
 class Harness:
@@ -33,18 +36,17 @@ class Harness:
     """
 
     def __init__(self, options: dict[str, Any], data: ImageDataModule) -> None:
+        for key in options:
+            if key not in OPTIONS:
+                raise UsageError(unknown_key(f"evaluation.{key}", OPTIONS))
         self.data = data
         self.split, self.seed = options["split"], options["seed"]
         if self.split not in ("test", "validation"):
             raise UsageError(f"evaluation.split={self.split}: choices are test, validation")
         self.samples = sample_count(options, len(data.train))
-        self.extractors = extractors(options["features"] or {}, data)
+        self.extractors = extractors(options["features"], data)
         self.probe = build(options["probe"], "evaluation.probe") if options["probe"] else None
-        self.measurements = {
-            key: build(recipe, f"evaluation.measurements.{key}")
-            for key, recipe in options["measurements"].items()
-            if recipe is not None
-        }
+        self.measurements = build_each(options["measurements"], "evaluation.measurements")
         self.store = FeatureStore(cache_folder(options["cache"]))
 
     @property
@@ -105,20 +107,14 @@ class Harness:
         return values, pictures
 
 
-def extractors(recipes: dict[str, Any], data: ImageDataModule) -> tuple[Extractor, ...]:
+def extractors(recipes: dict[str, Any] | None, data: ImageDataModule) -> tuple[Extractor, ...]:
     """The extractors of a configuration, in its order; a recipe may say that there is none.
 
     Raises:
         UsageError: If there is none, or two go by one name: their values would, too.
     """
-    if isinstance(recipes, str):
-        build(recipes, "evaluation.features")  # says how to choose
     sees: dict[str, Any] = {"shape": data.shape, "data": data.name, "train": data.train.images}
-    built = (
-        build(recipe, f"evaluation.features.{key}", **sees)
-        for key, recipe in recipes.items()
-        if recipe is not None
-    )
+    built = build_each(recipes, "evaluation.features", **sees).values()
     made = tuple(extractor for extractor in built if extractor is not None)
     names = [extractor.name for extractor in made]
     if not made:

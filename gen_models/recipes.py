@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gen_models.errors import UsageError
+from gen_models.signatures import check_arguments, no_object, parameters
 
 ALLOWED = (
     "gen_models.",
@@ -61,23 +62,25 @@ def build(
 
     Raises:
         UsageError: If a target is not allowed, does not exist, or is given an argument that it does
-            not have.
+            not have, or one of another type than its signature says.
 
     Example:
         >>> build({"_target_": "gen_models.objectives.NegativeELBO", "beta": 4.0})
         NegativeELBO(beta=4.0, free_nats=0.0, draws=1)
     """
     if isinstance(recipe, str):
-        group = "/".join(where.rsplit(".", 1))
-        raise UsageError(f"{where}={recipe} is not an object; to choose one write {group}={recipe}")
-    if not (isinstance(recipe, Mapping) and "_target_" in recipe):
+        raise UsageError(no_object(recipe, where))
+    if isinstance(recipe, Mapping) and "_target_" not in recipe:
+        raise UsageError(f"{where} has no _target_: it says nothing that can be made")
+    if not isinstance(recipe, Mapping):
         assert not arguments, "only a recipe takes arguments"
         return recipe
     if offered:
         known = parameters(_resolve(str(recipe["_target_"]), where))
         arguments |= {k: v for k, v in offered.items() if k in known}
     for place, node in _nodes(recipe, where):
-        _check(node, place, arguments if node is recipe else {})
+        target = _resolve(str(node["_target_"]), place)
+        check_arguments(target, node, arguments if node is recipe else {}, place)
     try:
         return _make(recipe, arguments)
     except UsageError:
@@ -86,23 +89,24 @@ def build(
         raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
 
 
-def parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """What a target takes by name; `**options` of a class stands for what the next class takes."""
-    found = dict(inspect.signature(target).parameters)
-    makers = [kind for kind in getattr(target, "__mro__", ()) if "__init__" in vars(kind)]
-    for maker in makers[1:-1]:  # the last is `object`, which tells nothing
-        rest = [name for name, p in found.items() if p.kind is p.VAR_KEYWORD]
-        if not rest:
-            break
-        del found[rest[0]]
-        found = {**inspect.signature(maker).parameters, **found}
-    return found
+def build_each(recipes: Any, where: str, **arguments: Any) -> dict[str, Any]:
+    """What a mapping of recipes describes, by name; null leaves a name out.
 
+    Args:
+        recipes: A mapping, or None for none.
+        where: Its place in the config.
+        **arguments: Given to each.
 
-def defaults(target: Any) -> dict[str, Any]:
-    """Plain values of the arguments that a target does without."""
-    plain = (bool, int, float, str, type(None))
-    return {k: p.default for k, p in parameters(target).items() if isinstance(p.default, plain)}
+    Raises:
+        UsageError: As `build`, or if one is a plain value.
+    """
+    if isinstance(recipes, str):
+        raise UsageError(no_object(recipes, where))
+    wanted = {key: recipe for key, recipe in (recipes or {}).items() if recipe is not None}
+    for key, recipe in wanted.items():
+        if isinstance(recipe, bool | int | float | list):
+            raise UsageError(f"{where}.{key}={recipe} must be an object (_target_: ...) or null")
+    return {key: build(recipe, f"{where}.{key}", **arguments) for key, recipe in wanted.items()}
 
 
 def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:
@@ -186,20 +190,6 @@ def _nodes(recipe: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _nodes(item, f"{place}.{index}")
 
 
-def _check(node: Mapping[str, Any], place: str, supplied: Mapping[str, Any]) -> None:
-    """Refuse a recipe whose target or arguments are wrong, in words of the config."""
-    target = _resolve(str(node["_target_"]), place)
-    try:
-        known = parameters(target)
-    except (TypeError, ValueError):
-        return
-    if any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        return
-    for key in [*node, *supplied]:
-        if key not in known and not str(key).startswith("_"):
-            raise UsageError(unknown_key(f"{place}.{key}" if place else str(key), known))
-
-
 def _resolve(path: str, place: str) -> Any:
     allowed = (*ALLOWED, *_trusted)
     refusal = UsageError(
@@ -235,16 +225,3 @@ def _locate(path: str, place: str) -> Any:
             found = getattr(found, part)
         return found
     raise UsageError(f"{place}._target_={path}: there is no such module")
-
-
-def unknown_key(place: str, known: Any) -> str:
-    """The message for a key that nothing takes, with the nearest name first.
-
-    Example:
-        >>> unknown_key("model.latent_dmi", ["latent_dim", "shape"])
-        'model.latent_dmi: no such key; did you mean latent_dim? Known: latent_dim, shape'
-    """
-    names = sorted(str(name) for name in known if not str(name).startswith("_") and name != "self")
-    close = difflib.get_close_matches(place.rsplit(".", 1)[-1], names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    return f"{place}: no such key{hint} Known: {', '.join(names)}"

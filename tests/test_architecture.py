@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "information": set(),
     "modes": set(),
     "processes": LEAVES,
-    "recipes": LEAVES,
-    "config": {"extras", "recipes"} | LEAVES,
+    "signatures": LEAVES,
+    "recipes": {"signatures"} | LEAVES,
+    "config": {"extras", "signatures"} | LEAVES,
     "extras": set(),
     "loading": {"fitting", "models", "recipes", "records"} | LEAVES,
     "export": {"capabilities", "extras", "loading", "models", "modes"} | LEAVES,
@@ -29,7 +30,15 @@ MAY_IMPORT = {
     "data": LEAVES,
     "distributions": {"information"} | LEAVES,
     "objectives": {"capabilities", "information"} | LEAVES,
-    "models": {"capabilities", "objectives", "distributions", "modes", "recipes", "data.ranges"}
+    "models": {
+        "capabilities",
+        "objectives",
+        "distributions",
+        "modes",
+        "recipes",
+        "signatures",
+        "data.ranges",
+    }
     | LEAVES,
     "training": {
         "capabilities",

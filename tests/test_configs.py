@@ -20,11 +20,11 @@ CONF = REPOSITORY / "conf"
 register()
 
 
-def composed(*overrides):
+def composed(*overrides, whole=False):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
-        return OmegaConf.to_container(config, resolve=True)
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=whole)
 
 
 def choices(group):

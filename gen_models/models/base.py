@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import torch
@@ -14,8 +14,9 @@ from torch.optim import Optimizer
 from gen_models.errors import UsageError
 from gen_models.models.log import Logged
 from gen_models.models.phase import Phase, images_of, scale_rate
-from gen_models.models.state import difference, random_state, set_random_state
-from gen_models.recipes import defaults, describe
+from gen_models.models.state import check_same, random_state, set_random_state
+from gen_models.recipes import describe
+from gen_models.signatures import defaults
 
 
 class GenerativeModule(Logged):
@@ -162,6 +163,17 @@ class GenerativeModule(Logged):
             self.restore(checkpoint, compare=tuple(self.hparams))
             self._noise = checkpoint["noise"]
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """As torch does it, with a mistake told in one line."""
+        try:
+            return super().load_state_dict(state_dict, *args, **options)
+        except RuntimeError as error:
+            _, *places = (" ".join(line.split()) for line in str(error).splitlines())
+            raise UsageError(
+                "the checkpoint's weights are of another model: "
+                f"{' '.join(places)[:300]}; choose model as it was there"
+            ) from None
+
     def restore(self, checkpoint: dict[str, Any], compare: Sequence[str] = ()) -> None:
         """Take counters and history from a checkpoint of the same model.
 
@@ -174,11 +186,7 @@ class GenerativeModule(Logged):
             UsageError: If one is not; says where they differ.
         """
         stored = {**defaults(type(self)), **checkpoint.get("hyper_parameters", {})}
-        for key in [key for key in compare if key not in self.settled]:
-            place = difference(stored.get(key), self.hparams[key], key)
-            if place is not None:
-                also = f"; set model.{key} as it was there"
-                raise UsageError(f"the checkpoint is of another model: {place}{also}")
+        check_same(stored, self.hparams, [key for key in compare if key not in self.settled])
         self.images_seen = checkpoint["images_seen"]
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]

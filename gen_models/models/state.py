@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+
+from gen_models.errors import UsageError
 
 
 def random_state() -> dict[str, Any]:
@@ -21,17 +23,52 @@ def set_random_state(state: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state(kept.cpu(), device)
 
 
-def difference(there: Any, here: Any, place: str) -> str | None:
-    """The first place where two plain values differ, in words; None where they are the same.
+FROM_DATA = ("shape", "scaler", "num_classes", "training_images")
+SHOWN = 4
+
+
+def check_same(there: Mapping[str, Any], here: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Refuse a checkpoint whose arguments are others than the model's.
+
+    Args:
+        there: Arguments kept in the checkpoint.
+        here: Those of the model.
+        keys: Which of them have to be the same.
+
+    Raises:
+        UsageError: If one is not; says where they differ.
+    """
+    found = [(key, told) for key in keys for told in differences(there.get(key), here[key], key)]
+    if not found:
+        return
+    strange = [key for key in there if key not in {*here, *FROM_DATA}]
+    found += [(key, told) for key in strange for told in differences(there[key], None, key)]
+    told = ", ".join(told for _, told in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    ours = dict.fromkeys(f"model.{key}" for key, _ in found if key not in FROM_DATA)
+    data = ["the data"] if any(key in FROM_DATA for key, _ in found) else []
+    wanted = ["model", *data] if strange or len(ours) > SHOWN else [*ours, *data]
+    raise UsageError(
+        f"the checkpoint is of another model: {told}{more}; choose {', '.join(wanted)} as there"
+    )
+
+
+def differences(there: Any, here: Any, place: str) -> Iterator[str]:
+    """Where two plain values differ, in words.
 
     Example:
-        >>> difference({"lr": 0.1, "b": 2}, {"lr": 0.5, "b": 2}, "optimizer")
-        'optimizer.lr is 0.1 there and 0.5 here'
+        >>> list(differences({"lr": 0.1, "b": 2}, {"lr": 0.5, "b": 2}, "optimizer"))
+        ['optimizer.lr is 0.1 there and 0.5 here']
     """
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
+    both = isinstance(there, Mapping) and isinstance(here, Mapping)
+    if both and there.get("_target_") == here.get("_target_"):
         for key in {**there, **here}:
-            found = difference(there.get(key), here.get(key), f"{place}.{key}")
-            if found is not None:
-                return found
-        return None
-    return None if there == here else f"{place} is {there} there and {here} here"
+            yield from differences(there.get(key), here.get(key), f"{place}.{key}")
+    elif there != here:
+        yield f"{place} is {target(there)} there and {target(here)} here"
+
+
+def target(value: Any) -> Any:
+    """What a recipe makes, by its name; any other value itself."""
+    named = isinstance(value, Mapping) and "_target_" in value
+    return value["_target_"].rsplit(".", 1)[-1] if named else value

@@ -10,6 +10,7 @@ from gen_models.data.ranges import Scaler
 from gen_models.distributions import ContinuousBernoulli
 from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE
+from gen_models.models.state import check_same
 from gen_models.objectives import Hinge, NegativeELBO
 
 from .conftest import SHAPE, parts
@@ -133,5 +134,37 @@ def test_an_argument_that_came_later_is_its_default_in_an_older_checkpoint():
     model.restore(older, compare=tuple(model.hparams))
     assert model.images_seen == 7
     other = GAN(**parts(), packing=2)
-    with pytest.raises(UsageError, match=r"packing is 1 there and 2 here; set model\.packing as"):
+    with pytest.raises(
+        UsageError, match=r"packing is 1 there and 2 here; choose model\.packing as"
+    ):
         other.restore(older, compare=tuple(other.hparams))
+
+
+def test_a_checkpoint_of_another_model_says_all_that_differs():
+    model = GAN(**parts())
+    arguments = dict(model.hparams)
+    check_same({**arguments, "latent_dim": 9}, arguments, ["packing"])
+    with pytest.raises(UsageError) as error:
+        check_same({**arguments, "packing": 3, "latent_dim": 9}, arguments, list(arguments))
+    message = str(error.value)
+    assert f"latent_dim is 9 there and {model.latent_dim} here" in message
+    assert "packing is 3 there and 1 here" in message
+    assert message.endswith("choose model.latent_dim, model.packing as there")
+    with pytest.raises(
+        UsageError, match=r"posterior is Diagonal there and None here; choose model "
+    ):
+        check_same({"posterior": {"_target_": "x.Diagonal"}, "n": 1}, {"n": 2}, ["n"])
+    with pytest.raises(
+        UsageError, match=r"shape is \[1\] there and \[2\] here; choose the data as"
+    ):
+        check_same({"shape": [1]}, {"shape": [2]}, ["shape"])
+
+
+def test_weights_of_another_model_are_told_in_one_line():
+    model = GAN(**parts())
+    weights = model.state_dict()
+    removed = next(iter(weights))
+    with pytest.raises(UsageError, match="weights are of another model") as error:
+        model.load_state_dict({k: v for k, v in weights.items() if k != removed})
+    assert removed in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,94 @@
+"""What a user may get wrong on the command line: one line each, and nothing is trained."""
+
+import pytest
+import pytorch_lightning as pl
+
+from gen_models.app import run
+from gen_models.config import explain, run_config
+
+from .test_configs import composed
+
+
+@pytest.fixture
+def attempt(tmp_path, monkeypatch):
+    """The one line that a command line ends in; composed by Hydra, run in this process."""
+
+    def fit(*_, **__):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(pl.Trainer, "fit", fit)
+
+    def told(words):
+        with pytest.raises(Exception) as caught:  # noqa: PT011, PT012 - Hydra has types of its own
+            config = run_config(composed(*words.split(), whole=True))
+            run(config, tmp_path / "run", "model", "command")
+        assert not isinstance(caught.value, AssertionError), caught.value
+        message = explain(caught.value)
+        assert message is not None, repr(caught.value)
+        assert "\n" not in message
+        assert len(message) < 800
+        return message
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        # Keys that are none, at any depth, appended with + too.
+        ("+seeed=3", "seeed: no such key; did you mean seed?"),
+        ("+model.generator.widht=3", "model.generator.widht: no such key; did you mean width?"),
+        ("+model.optimizer.lrr=3", "model.optimizer.lrr: no such key; did you mean lr?"),
+        ("+trainer.max_epoch=3", "trainer.max_epoch: no such key; did you mean max_epochs?"),
+        ("+evaluation.smaples=3", "evaluation.smaples: no such key; did you mean samples?"),
+        ("+evaluation.measurements.new.k=3", "evaluation.measurements.new has no _target_"),
+        ("+callbacks.mine=3", "callbacks.mine=3 must be an object"),
+        ("+evaluation.probe.trunk.dept=3", "evaluation.probe.trunk.dept: no such key"),
+        # Values of another type, at any depth.
+        ("data.batch_size=abc", "data.batch_size=abc must be a whole number"),
+        ("data.batch_size=null", "data.batch_size=null must be a whole number"),
+        ("data.batch_size=true", "data.batch_size=true must be a whole number"),
+        ("data=folder data.root=3", "data.root=3 must be a text or a path"),
+        ("model.latent_dim=1.5", "model.latent_dim=1.5 must be a whole number"),
+        ("model.generator=resnet", "to choose one write model/generator=resnet"),
+        ("model.generator=null", "model.generator=null must be an object"),
+        ("model.generator.width=abc", "model.generator.width=abc must be a whole number"),
+        ("model.optimizer.lr=x", "model.optimizer.lr=x must be a number"),
+        ("model.optimizer.betas=[0.9,x]", "must be a list of 2, each a number"),
+        ("model=gan model.ema_half_life=x", "model.ema_half_life=x must be a number or null"),
+        ("evaluation.probe.images=abc", "evaluation.probe.images=abc must be a whole number"),
+        ("evaluation.measurements=foo", "write evaluation/measurements=foo"),
+        ("trainer.max_epochs=abc", "trainer.max_epochs=abc must be a whole number or null"),
+        ("max_images=abc", "max_images: Value 'abc'"),
+        ("max_images=1.5", "max_images: Value '1.5'"),
+        ("model=null", "takes the name of one, not null"),
+        # Values outside their range.
+        ("seed=-1", "seed=-1 must be a whole number from 0 to 2**32 - 1"),
+        ("checks=0", "checks=0 must be 1 or more"),
+        ("data.batch_size=-1", "data.batch_size=-1 must be at least 1"),
+        ("data.batch_size=5000", "data.batch_size=5000 is larger than the 1293 training images"),
+        ("model.latent_dim=0", "model.latent_dim must be 1 or more, not 0"),
+        ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
+        ("model.objective.beta=-1", "objective.beta must be 0 or more, not -1"),
+        ("model.likelihood.deviation=0", "likelihood.deviation must be above 0, not 0"),
+        ("evaluation.samples=1", "evaluation.samples=1 must be a number of 2 or more"),
+        ("evaluation.split=train", "evaluation.split=train: choices are test, validation"),
+        ("trainer.precision=64", "trainer.precision: choices are 32-true, bf16-mixed"),
+        # What does not go together, or is not there.
+        ("model/likelihood=bernoulli", "likelihood=bernoulli needs binary images"),
+        ("train=false", "train=false needs ckpt_path=FILE"),
+        ("ckpt_path=nowhere.ckpt", "nowhere.ckpt: there is no such file"),
+        ("data=folder", "data.root is missing: give data.root=VALUE"),
+        ("data=folder data.root=nowhere", "data.root=nowhere: there is no such folder"),
+        ("data=mnist data.root=nowhere", "data.root=nowhere: no complete mnist"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_trained(attempt, words, line):
+    assert line in attempt(words)
+
+
+def test_a_gpu_that_is_not_there_is_asked_for(attempt, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert attempt("trainer=gpu").endswith("use trainer=cpu")
