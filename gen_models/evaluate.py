@@ -1,4 +1,7 @@
-"""Measure trained runs where they lie: `python -m gen_models.evaluate RUN_DIR... [KEY=VALUE...]`.
+"""Measure trained runs where they lie, or images that any other program has drawn.
+
+python -m gen_models.evaluate RUN_DIR... [KEY=VALUE...]
+python -m gen_models.evaluate --samples DIR --data mnist [KEY=VALUE...]
 
 Nothing is trained: this is for runs that were trained with `evaluate=false`, and for a new
 measurement on old runs. KEY=VALUE changes what a run was measured by, in Hydra's notation:
@@ -7,6 +10,10 @@ measurement on old runs. KEY=VALUE changes what a run was measured by, in Hydra'
 In record.json values, pictures, sampling, the seconds of evaluation and `measured` are new, and
 `evaluation` and `evaluate` in its configuration, which say how the values came about. All else
 stays as training left it.
+
+With --samples, a folder of images or an .npz is measured against a data set as a model would be,
+into a folder of its own with record and report, which `python -m gen_models.report` compares with
+runs. KEY=VALUE is as for run.py: `data.root=DIR`, `evaluation.samples=2000`, `seed=1`.
 """
 
 from __future__ import annotations
@@ -17,19 +24,19 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from gen_models.config import RunConfig, explain, register
+from gen_models.composing import composed, recorded_config
+from gen_models.config import explain, register
 from gen_models.errors import UsageError
 from gen_models.records import Measured, Record
 from gen_models.reporting.runs import Unreadable, find_runs, read_run
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
-PARTS = ("features", "probe", "measurements")
-"""Groups of `evaluation`, each a choice of its own."""
+__all__ = ["evaluate", "main", "recorded_config", "sort_words"]
+
+SAMPLES_TAKE = ("data", "evaluation", "seed", "trust")
+"""What of a configuration has a say in how samples are measured."""
 
 
 def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
@@ -99,68 +106,6 @@ def _trained(folder: Path) -> Record:
     )
 
 
-def recorded_config(record: Record, folder: Path, overrides: Sequence[str]) -> RunConfig:
-    """What a run was made of, ready to be measured: checked, its last weights named, overridden.
-
-    Raises:
-        UsageError: If the record trusts packages that `overrides` do not.
-        HydraException: If the record holds a key that `RunConfig` does not know, or an override
-            does not fit.
-    """
-    from omegaconf import OmegaConf
-
-    schema = OmegaConf.structured(RunConfig)
-    plain: Any = OmegaConf.to_container(OmegaConf.merge(schema, record.config))
-    config = RunConfig(**plain)
-    chosen = _overridden(config.evaluation, overrides)
-    # Whoever wrote the record may not say whose code is run here; the user has to.
-    if strange := set(config.trust) - set(chosen["trust"]):
-        packages = ",".join(sorted(strange))
-        raise UsageError(f"made with code of {packages}: add trust=[{packages}] if you trust it")
-    last = str(folder / "checkpoints" / "last.ckpt") if config.train else config.ckpt_path
-    return replace(
-        config,
-        evaluation=chosen["evaluation"],
-        trust=chosen["trust"],
-        train=False,
-        evaluate=True,
-        ckpt_path=last,
-        logger={},
-        callbacks={},
-    )
-
-
-def _overridden(evaluation: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`evaluation` and `trust` by Hydra, to which the recorded one is a choice like any other."""
-    from hydra import compose
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    store, group = ConfigStore.instance(), "evaluation"
-    parts = {part: evaluation[part] for part in PARTS if evaluation.get(part) is not None}
-    for part, node in parts.items():
-        store.store(group=f"{group}/{part}", name="recorded", node=node)
-    named = {part: "recorded" if part in parts else None for part in PARTS}
-    lists = [{key: [name] if key == "features" else name} for key, name in named.items()]
-    rest = {key: item for key, item in evaluation.items() if key not in parts}
-    store.store(group=group, name="recorded", node={"defaults": ["_self_", *lists], **rest})
-    store.store(name="measured", node={"defaults": [{group: "recorded"}, "_self_"], "trust": []})
-    with _hydra():
-        made: Any = OmegaConf.to_container(compose("measured", list(overrides)), resolve=True)
-    return {str(key): item for key, item in made.items()}
-
-
-def _hydra() -> AbstractContextManager[Any]:
-    """Hydra with the choices under conf, where there is one: an installed copy has none."""
-    from hydra import initialize, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    if not CONF.is_dir():
-        return initialize(None, version_base="1.3")
-    return initialize_config_dir(str(CONF), version_base="1.3")
-
-
 def sort_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Run folders at or below those named, each once, and the overrides.
 
@@ -190,10 +135,19 @@ def main(words: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", nargs="+", metavar="RUN_DIR | KEY=VALUE")
-    given = parser.parse_args(words).words
-    command = f"{parser.prog} {shlex.join(given)}"
+    parser.add_argument("words", nargs="*", metavar="RUN_DIR | KEY=VALUE")
+    parser.add_argument("--samples", type=Path, help="folder of images, .npz or .npy")
+    parser.add_argument("--data", help="what the samples are measured against, as data= of run.py")
+    parser.add_argument("--name", help="what the samples are called in the report")
+    parser.add_argument("--out", type=Path, help="folder of record and report; below runs if none")
+    words = sys.argv[1:] if words is None else words
+    options = parser.parse_intermixed_args(words)
+    command, given = f"{parser.prog} {shlex.join(words)}", options.words
     try:
+        if options.samples is not None:
+            return _samples(options, command)
+        if options.data or options.name or options.out:
+            raise UsageError("--data, --name and --out go with --samples")
         runs, overrides = sort_words(given)
         done = [_measure(run, overrides, command) for run in runs]
     except UsageError as error:
@@ -206,6 +160,33 @@ def main(words: list[str] | None = None) -> int:
         places = shlex.join(word for word in given if Path(word).is_dir())
         print(f"Compare them: python -m gen_models.report {places} --out DIR")
     return int(not all(done))
+
+
+def _samples(options: argparse.Namespace, command: str) -> int:
+    """Measure samples, and tell where the report lies; 2 and one line if something is wrong."""
+    words = [*options.words, *([f"data={options.data}"] if options.data else [])]
+    for word in words:
+        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
+        if key.split(".")[0] not in SAMPLES_TAKE and key != "hydra.searchpath":
+            raise UsageError(f"{word}: --samples takes {', '.join(SAMPLES_TAKE)} alone")
+    if not any(word.startswith("data=") for word in words):
+        raise UsageError("--samples needs the data it is measured against: --data NAME")
+    try:
+        config = composed(words)
+
+        from gen_models.reporting.terminal import print_table
+        from gen_models.samples import evaluate_samples  # late: a mistake in words costs no torch
+
+        record, report = evaluate_samples(
+            config, options.samples, command, options.name, options.out
+        )
+    except Exception as error:
+        message = explain(error)
+        if message is None or "GEN_MODELS_ONE_LINE_ERRORS" not in os.environ:
+            raise
+        raise UsageError(message) from None
+    print_table(record, report=report)
+    return 0
 
 
 def _measure(run: Path, overrides: Sequence[str], command: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import torch
 
 from gen_models.data import ImageDataModule
 from gen_models.errors import UsageError
@@ -22,6 +24,15 @@ from gen_models.records import Picture, Value
 from gen_models.signatures import unknown_key
 
 OPTIONS = ("split", "samples", "seed", "features", "probe", "measurements", "cache")
+
+
+class Placed(Protocol):
+    """A model, or what stands in its place, of which evaluation asks where it is alone."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        ...
 
 
 class Harness:
@@ -74,7 +85,7 @@ class Harness:
         sample_picture(model, real, model.device, self.seed).save(path)
 
     def evidence(
-        self, model: GenerativeModule, split: str, samples: int, chosen: tuple[Extractor, ...]
+        self, model: Placed, split: str, samples: int, chosen: tuple[Extractor, ...]
     ) -> Evidence:
         """What measurements on a split read."""
         return Evidence(
@@ -92,7 +103,7 @@ class Harness:
             density=self.data.density,
         )
 
-    def evaluate(self, model: GenerativeModule, folder: Path) -> tuple[list[Value], list[Picture]]:
+    def evaluate(self, model: Placed, folder: Path) -> tuple[list[Value], list[Picture]]:
         """The values, and the pictures written into the run folder."""
         evidence = self.evidence(model, self.split, self.samples, self.extractors)
         values = evaluate(evidence, list(self.measurements.values()))

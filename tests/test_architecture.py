@@ -62,7 +62,19 @@ MAY_IMPORT = {
     "evaluation.train_classifier": {"data", "evaluation"},
     "reporting": {"records"} | LEAVES,
     "report": {"reporting"},
-    "measure": {"data", "evaluation", "folders", "provenance", "records", "reporting"} | LEAVES,
+    "composing": {"config", "records"} | LEAVES,
+    "samples": {
+        "config",
+        "data",
+        "evaluation.given",
+        "folders",
+        "harness",
+        "provenance",
+        "recipes",
+        "records",
+        "reporting",
+    }
+    | LEAVES,
 }
 TOP = {"app", "evaluate", "harness", "fitting", "provenance", "folders", "__init__"}
 

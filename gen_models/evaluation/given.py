@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor
 
@@ -11,15 +13,20 @@ from gen_models.errors import UsageError
 
 
 class Given(Samples):
-    """Gives the images it was given, in their order, each once.
+    """Gives the images it was given in their order, each once for every source of randomness.
+
+    As a model draws the same images from the same seed, so each generator meets the first ones
+    first: what measures twice measures the same images.
 
     Args:
         images: Bytes, or floats in [0, 1], (N, C, H, W).
+        device: Where they are wanted.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor, device: torch.device | str = "cpu") -> None:
         self.images = images
-        self.given = 0
+        self.device: torch.device = torch.device(device)
+        self._given: WeakKeyDictionary[torch.Generator, int] = WeakKeyDictionary()
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """The next `count` images, as floats.
@@ -27,10 +34,12 @@ class Given(Samples):
         Raises:
             UsageError: If there are not so many left.
         """
-        first, self.given = self.given, self.given + count
-        if self.given > len(self.images):
+        source = torch.default_generator if generator is None else generator
+        first = self._given.get(source, 0)
+        self._given[source] = first + count
+        if first + count > len(self.images):
             raise UsageError(
-                f"there are {len(self.images)} given samples, {self.given} were asked for"
+                f"there are {len(self.images)} given samples, {first + count} were asked for"
             )
-        chosen = self.images[first : self.given]
+        chosen = self.images[first : first + count].to(self.device)
         return to_pixels(chosen) if chosen.dtype == torch.uint8 else chosen

@@ -27,10 +27,14 @@ def cost_table(groups: Sequence[Group]) -> Table:
 
 def _costs(record: Record) -> dict[str, float]:
     budget = record.budget
-    return {
+    trained = {
         "Images seen": budget.images_seen,
         "Iterations": budget.iterations,
         "Training, seconds": budget.training_seconds,
+    }
+    return {
+        # Samples from elsewhere were trained on nobody here knows what.
+        **(trained if budget.images_seen else {}),
         "Evaluation, seconds": budget.evaluation_seconds,
         **{f"Parameters, {name}": count for name, count in record.parameters.items()},
     }

@@ -54,7 +54,9 @@ def test_words_are_quoted_for_a_shell_as_hydra_had_them(commands):
     assert told == f"python run.py '{features}' 'name='\"'\"'a b'\"'\"'' seed=0"
 
 
-@pytest.mark.parametrize("command", ["python -m gen_models.measure --real a", "python run.py 'x"])
+@pytest.mark.parametrize(
+    "command", ["python -m gen_models.evaluate --samples a", "python run.py 'x"]
+)
 def test_what_is_no_run_stays_as_it_is(commands, command):
     assert commands((command, 0), (command, 1)) == (command,)
     assert commands((f"{command}\n rm", 0)) == (f"{command} rm",)
