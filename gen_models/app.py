@@ -12,16 +12,18 @@ from safetensors.torch import save_file
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
-from gen_models.errors import UsageError
+from gen_models.errors import Diverged, UsageError
 from gen_models.fitting import check_images, make_trainer, read_checkpoint
 from gen_models.folders import claim, write_status
 from gen_models.harness import Harness
 from gen_models.models import GenerativeModule
+from gen_models.models.state import not_finite
 from gen_models.provenance import make_record
 from gen_models.recipes import build, describe, trust
-from gen_models.records import Picture, Value
+from gen_models.records import Picture, Value, write_whole
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table
+from gen_models.training.divergence import broken_batch
 from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
 
@@ -68,6 +70,7 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
     Raises:
         UsageError: If the configuration or the data are wrong.
         SystemExit: With 130 or 143 if a signal ended training; what there was is saved.
+        Diverged: If a loss or a weight was not finite; record and report say so.
     """
     claim(folder, model=name, seed=config.seed, max_images=config.max_images)
     try:
@@ -82,6 +85,8 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         last = folder / "checkpoints" / "last.ckpt"
         print(f"Stopped at {work.model.images_seen} images. Go on with: ckpt_path={last}")
         raise SystemExit(128 + work.signal)
+    if work.diverged is not None:
+        raise Diverged(f"{work.diverged}; {report}")
     return report
 
 
@@ -125,6 +130,7 @@ class Run:
         )
         self.device = self.trainer.strategy.root_device
         self.signal: int | None = None
+        self.diverged: str | None = None
 
     def go(self) -> Path:
         """Do what the configuration says."""
@@ -143,6 +149,7 @@ class Run:
             status, reason = "interrupted", f"signal {interruption.signal}; not evaluated"
         elif (fault := self.fault()) is not None:
             status, reason = "diverged", fault
+            self.diverged = fault
         elif self.config.evaluate:
             try:
                 values, pictures = self.harness.evaluate(self.model, self.folder)
@@ -155,9 +162,9 @@ class Run:
 
     def fault(self) -> str | None:
         """Why the model cannot be evaluated: a loss or a weight that is not finite."""
-        broken = [n for n, p in self.model.named_parameters() if not p.isfinite().all()]
+        broken = not_finite(self.model)
         if self.model.diverged is None and broken:
-            return f"{broken[0]} is not finite after {self.model.images_seen} images"
+            return f"{broken} is not finite after {self.model.images_seen} images"
         return self.model.diverged
 
     def fit(self) -> Interruption:
@@ -165,13 +172,22 @@ class Run:
         check_images(self.model, self.data)
         with gentle_stop(self.trainer) as interruption:
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path)
-        # The validation that ends training has saved, where resuming is exact; behind `fit`,
-        # Lightning counts an epoch as complete that was not.
+        if self.model.broken is not None:
+            indices = self.data.split_indices["train"]
+            remains = broken_batch(self.model.broken, self.data.train_dataloader(), indices)
+            write_whole(self.folder / "diverged.safetensors", remains)
+        if self.model.diverged is None:
+            self.save()
+        self.model.to(self.device)  # Lightning leaves it on the CPU
+        return interruption
+
+    def save(self) -> None:
+        """Keep the end of training, where the validation that ends it has not done so."""
+        # Where it has, resuming is exact; behind `fit`, Lightning counts an epoch as complete that
+        # was not.
         last = self.folder / "checkpoints" / "last.ckpt"
         if not last.exists() or read_checkpoint(str(last))["images_seen"] < self.model.images_seen:
             self.trainer.save_checkpoint(last)
-        self.model.to(self.device)  # Lightning leaves it on the CPU
-        return interruption
 
     def load(self, checkpoint: dict[str, Any]) -> None:
         """Weights and counters of a checkpoint of the same model."""

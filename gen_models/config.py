@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gen_models.errors import UsageError
+from gen_models.errors import Diverged, UsageError
 from gen_models.signatures import unknown_key
 
 
@@ -62,7 +62,7 @@ def register() -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print the user's mistakes as one line and exit with status 2.
+    """Print the user's mistakes as one line and exit with status 2; with 1 after a divergence.
 
     With HYDRA_FULL_ERROR=1 in the environment, every error keeps its traceback.
     """
@@ -73,7 +73,7 @@ def one_line_errors() -> Iterator[None]:
         if message is None or "GEN_MODELS_ONE_LINE_ERRORS" not in os.environ:
             raise
         print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, Diverged) else 2)
 
 
 def explain(error: BaseException) -> str | None:
@@ -81,7 +81,7 @@ def explain(error: BaseException) -> str | None:
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | Diverged):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing(error)

@@ -11,7 +11,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
@@ -21,6 +20,7 @@ from gen_models.models import GenerativeModule
 from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.collapse import PosteriorCollapse
+from gen_models.training.divergence import FiniteCheckpoint
 from gen_models.training.watch import Watch
 
 Score = Callable[[GenerativeModule], float]
@@ -43,7 +43,7 @@ def make_trainer(
     Raises:
         UsageError: If Lightning cannot have what the configuration asks for.
     """
-    save = partial(ModelCheckpoint, dirpath=folder / "checkpoints", enable_version_counter=False)
+    save = partial(FiniteCheckpoint, dirpath=folder / "checkpoints", enable_version_counter=False)
     callbacks: list[pl.Callback] = [
         ImageBudget(config.max_images),
         Selection(f"validation/{name}", score),

@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "evaluation.likelihood",
         "models.base",
         "models.phase",
+        "models.sums",
         "modes",
     }
     | LEAVES,

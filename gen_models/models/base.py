@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from gen_models.errors import UsageError
 from gen_models.models.log import Logged
 from gen_models.models.phase import Phase, images_of, scale_rate
-from gen_models.models.state import check_same, random_state, set_random_state
+from gen_models.models.state import check_same, not_finite, random_state, set_random_state
+from gen_models.models.sums import Turn
 from gen_models.recipes import describe
 from gen_models.signatures import defaults
 
@@ -73,12 +74,14 @@ class GenerativeModule(Logged):
             self.check(x)
         optimizers = self.optimizers()  # a bare one where there is only one
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
+        images = len(x) * self.trainer.world_size
+        seen = self.images_seen + images
         for phase, optimizer in zip(self._phases, listed, strict=True):
             if phase.acts(self.iterations + 1, self.images_seen):
-                self._sum(phase.name, self._turn(phase, optimizer, batch))
-        images = len(x) * self.trainer.world_size
+                turn = Turn(phase.name, self.current_epoch, batch_index, seen)
+                self._sums.add(turn, self._turn(phase, optimizer, batch))
         self.iterations += 1
-        self.images_seen += images
+        self.images_seen = seen
         self.after_iteration(images)
         if self.iterations % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log()
@@ -119,6 +122,8 @@ class GenerativeModule(Logged):
         """Draw the same noise at each validation, and leave training's randomness where it is."""
         if self._sums:
             self._flush()
+        if self.diverged is None and (name := not_finite(self)):
+            self.diverge(f"{name} was not finite at {self.images_seen} images")
         self._noise = random_state()
         torch.manual_seed(0)
 

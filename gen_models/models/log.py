@@ -7,9 +7,9 @@ import time
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
+
+from gen_models.models.sums import Sums, Turn
 
 
 class Logged(pl.LightningModule):
@@ -20,6 +20,7 @@ class Logged(pl.LightningModule):
         history: Means of the logged values, one mapping an interval; its "images" and "seconds".
         training_seconds: Wall-clock time of training and validation, over all legs of a run.
         diverged: What went wrong, once a loss or a weight is not finite.
+        broken: This device's first turn whose loss was not finite.
         events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
         remedy: What its user may change where training goes wrong.
     """
@@ -32,9 +33,10 @@ class Logged(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self.training_seconds = 0.0
         self.diverged: str | None = None
+        self.broken: Turn | None = None
         self.events: list[dict[str, Any]] = []
         self._started: float | None = None
-        self._sums: dict[str, tuple[Tensor, int]] = {}
+        self._sums = Sums()
 
     def on_train_start(self) -> None:
         """Start the clock."""
@@ -50,29 +52,28 @@ class Logged(pl.LightningModule):
         leg = 0.0 if self._started is None else time.monotonic() - self._started
         return self.training_seconds + leg
 
-    def _sum(self, name: str, values: dict[str, Tensor]) -> None:
-        # Sums stay on the device: waiting for a number in every step would stall it.
-        for key, value in values.items():
-            total, count = self._sums.get(f"train/{name}/{key}", (0.0, 0))
-            self._sums[f"train/{name}/{key}"] = (total + value.detach().float(), count + 1)
-
     def _log(self) -> None:
         self.log_dict(self._flush(), logger=False)
 
     def _flush(self) -> dict[str, float]:
-        mine = torch.stack([total / count for total, count in self._sums.values()])
+        names, mine = self._sums.means()
         overall = self.trainer.strategy.reduce(mine, reduce_op="mean").tolist()
-        means = dict(zip(self._sums, overall, strict=True))
-        self._sums.clear()
+        means = dict(zip(names, overall, strict=True))
         self.write(means)
         bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
         if bad and self.diverged is None:
-            self.diverge(f"{bad[0]} was not finite")
+            self.broken = self._sums.broken()
+            place = f"{self.images_seen} images, on another device"
+            if (turn := self.broken) is not None:
+                bad[0] = f"train/{turn.phase}/loss"
+                place = f"{turn.images} images (epoch {turn.epoch}, batch {turn.batch})"
+            self.diverge(f"{bad[0]} was not finite at {place}")
+        self._sums.clear()
         return means
 
     def diverge(self, reason: str) -> None:
         """Say why the model is beyond repair, and end training."""
-        self.diverged = f"{reason} at {self.images_seen} images"
+        self.diverged = reason
         self.tell("divergence", f"{reason}; {self.remedy}")
         self.trainer.should_stop = True
 

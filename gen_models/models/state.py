@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from gen_models.errors import UsageError
 
@@ -72,3 +73,12 @@ def target(value: Any) -> Any:
     """What a recipe makes, by its name; any other value itself."""
     named = isinstance(value, Mapping) and "_target_" in value
     return value["_target_"].rsplit(".", 1)[-1] if named else value
+
+
+def not_finite(module: nn.Module) -> str | None:
+    """Name of the first parameter that is not finite; None where all are."""
+    named = list(module.named_parameters())
+    if not named:
+        return None
+    whole = torch.stack([p.detach().isfinite().all() for _, p in named]).tolist()
+    return next((name for (name, _), finite in zip(named, whole, strict=True) if not finite), None)

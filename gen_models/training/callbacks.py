@@ -69,7 +69,7 @@ class Selection(pl.Callback):
         try:
             score = self.score(module) if module.diverged is None else math.inf
         except UsageError as error:
-            module.diverge(str(error))
+            module.diverge(f"{error}, at {module.images_seen} images")
         trainer.callback_metrics[self.name] = torch.tensor(score)
 
 

@@ -160,7 +160,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_says_when(trainer, images):
     model = Diverging()
     with pytest.warns(UserWarning, match="divergence at 48 images: train/one/loss was not finite"):
         trainer(max_epochs=5).fit(model, images)
-    assert model.diverged == "train/one/loss was not finite at 48 images"
+    assert model.diverged == "train/one/loss was not finite at 48 images (epoch 0, batch 2)"
     assert [(event["kind"], event["images"]) for event in model.events] == [("divergence", 48)]
     assert model.iterations == 3
 

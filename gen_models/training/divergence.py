@@ -1,0 +1,57 @@
+"""What is left to look into where a loss was not finite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from gen_models.models.sums import Turn
+
+
+class FiniteCheckpoint(ModelCheckpoint):
+    """Lightning's, but a state that is beyond repair is not saved: the last good one stays."""
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Save, unless training has diverged."""
+        if getattr(module, "diverged", None) is None:
+            super().on_train_epoch_end(trainer, module)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Save, unless training has diverged."""
+        if getattr(module, "diverged", None) is None:
+            super().on_validation_end(trainer, module)
+
+
+def broken_batch(turn: Turn, loader: Any, indices: Tensor) -> bytes:
+    """The batch at which a loss was not finite, and the one before it, as a safetensors file.
+
+    Where a gradient was not finite, the loss is not until the next batch: so both are kept. The
+    tensors are `images` (B, C, H, W), as the networks saw them, `labels` (B,) where there are any,
+    and `indices` (B,), which number the images as `split.safetensors` does; then the same with
+    `_before`, but for the first batch of an epoch. Metadata are the fields of the turn.
+
+    Args:
+        turn: Whose loss was not finite.
+        loader: Of the training images; gives the batches of an epoch by their place.
+        indices: (N,) of the training split.
+    """
+    from safetensors.torch import save
+
+    loader.sampler.set_epoch(turn.epoch)
+    order = indices[loader.sampler.indices()]
+    tensors = {}
+    for name, place in (("", turn.batch), ("_before", turn.batch - 1)):
+        if place < 0:
+            continue
+        loader.load_state_dict({"position": place})
+        batch = next(iter(loader))
+        first = place * loader.batch_size
+        tensors[f"images{name}"] = batch.images
+        tensors[f"indices{name}"] = order[first : first + len(batch.images)]
+        if batch.labels is not None:
+            tensors[f"labels{name}"] = batch.labels
+    told = {key: str(value) for key, value in turn._asdict().items()}
+    return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, told)
