@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy
 import torch
 
 from gen_models.errors import UsageError
@@ -19,7 +20,7 @@ from gen_models.records import Value
 
 
 def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Value]:
-    """Measure a model; its weights, buffers, modes and the global random state stay as they are.
+    """Measure a model; its weights, modes, gradients and all random states stay as they are.
 
     Args:
         evidence: The model and the data.
@@ -58,22 +59,45 @@ def measured(measurement: Measurement, evidence: Evidence) -> list[Value]:
         reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
         warnings.warn(f"{type(measurement).__name__} {reason}", stacklevel=2)
         return [replace(v, reason=reason) for v in measurement.blanks(evidence)]
-    return [v if finite(v) else lost(v) for v in values]
+    return [sound(value) for value in values]
 
 
-def finite(value: Value) -> bool:
-    """Whether the number and its interval can stand in a record."""
-    return all(math.isfinite(x) for x in (value.value, value.low, value.high) if x is not None)
-
-
-def lost(value: Value) -> Value:
-    """The row without its number."""
-    return replace(value, value=None, low=None, high=None, interval=None, reason="not finite")
+def sound(value: Value) -> Value:
+    """The row as it can stand in a record: what does not fit is left out, and the reason given."""
+    if value.misfit() is None:
+        return value
+    bare = replace(value, floor=None, ceiling=None, anchors=())
+    misfit = bare.misfit()
+    if misfit is None:  # of what was known, not of what was measured
+        return bare
+    return replace(
+        bare,
+        value=None,
+        low=None,
+        high=None,
+        interval=None,
+        error=None,
+        count=None if (value.count or 0) < 0 else value.count,
+        reason=misfit,
+    )
 
 
 @contextmanager
 def undisturbed(model: Any, seed: int) -> Iterator[None]:
-    """Evaluation mode and a random state of its own; both are given back as they were."""
+    """Evaluation mode, random states and gradients of its own; all are given back as they were."""
+    python, numbers = random.getstate(), numpy.random.get_state()
+    parameters = list(model.parameters()) if isinstance(model, torch.nn.Module) else []
+    kept = [(p, p.requires_grad, p.grad) for p in parameters]
     with evaluating(model), torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+        for parameter in parameters:
+            parameter.grad = None  # what is added to would not come back
+        for start in (random.seed, numpy.random.seed, torch.manual_seed):
+            start(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            numpy.random.set_state(numbers)
+            for parameter, needed, gradient in kept:
+                parameter.requires_grad_(needed)
+                parameter.grad = gradient

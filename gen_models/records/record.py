@@ -1,8 +1,9 @@
 """The record: all that is kept of one run, and all that a report may know of it."""
 
 import json
+import reprlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from typing import Any, Literal, Self
 
 from gen_models.errors import UsageError
 from gen_models.records.files import write_whole
-from gen_models.records.schema import parse
+from gen_models.records.schema import one_line, parse, too_deep
 from gen_models.records.value import Value
 
 SCHEMA = 4
@@ -28,7 +29,7 @@ class Curve:
         seconds: Of training until then, validations included; empty where nobody looked.
 
     Raises:
-        UsageError: If there are not as many images, or seconds, as values.
+        UsageError: If there are not as many images, or seconds, as values, or some are below 0.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Curve:
             raise UsageError(f"{len(self.images)} images but {len(self.values)} values")
         if self.seconds and len(self.seconds) != len(self.values):
             raise UsageError(f"{len(self.seconds)} seconds but {len(self.values)} values")
+        _refuse_negative({"images": min(self.images, default=0)})
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Event:
-    """What was warned of in training, and how many real images had been shown by then."""
+    """What was warned of in training, and how many real images had been shown by then.
+
+    Raises:
+        UsageError: If that is below 0.
+    """
 
     images: int
     kind: str
     text: str
+
+    def __post_init__(self) -> None:
+        _refuse_negative({"images": self.images})
 
 
 @dataclass(frozen=True)
@@ -94,12 +103,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the run was given, in real images and passes over all phases, and took, in seconds."""
+    """What the run was given, in real images and passes over all phases, and took, in seconds.
+
+    Raises:
+        UsageError: If one of them is below 0.
+    """
 
     images_seen: int
     iterations: int
     training_seconds: float
     evaluation_seconds: float
+
+    def __post_init__(self) -> None:
+        _refuse_negative(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,7 @@ class Record:
         measured: Where values and pictures come from, if not from the run itself.
 
     Raises:
-        UsageError: If the shape, the time or a repeated name makes no sense.
+        UsageError: If the shape, the time, a count, a repeated name or a value makes no sense.
     """
 
     status: Literal["finished", "interrupted", "diverged", "failed"]
@@ -157,6 +173,10 @@ class Record:
             ("pictures", self.pictures),
         ):
             _refuse_repeated(field, (item.name for item in items))
+        _refuse_negative(self.split | self.parameters | {"seed": self.seed})
+        for value in self.values:
+            if misfit := value.misfit():
+                raise UsageError(f"values.{value.name}: {misfit}")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -183,14 +203,17 @@ class Record:
         version = data.get("schema") if isinstance(data, dict) else None
         if version not in READABLE or isinstance(version, bool):
             raise UsageError(
-                f"{where}: schema {version!r} is unknown, this version of gen_models reads"
-                f" {', '.join(map(str, READABLE))}; read it with the version that wrote it"
+                f"{where}: schema {reprlib.repr(version)} is unknown, this version of gen_models"
+                f" reads {', '.join(map(str, READABLE))}; read it with the version that wrote it"
             )
+        if too_deep(data):
+            raise UsageError(f"{where}: nested too deeply to be a record")
         rest = {key: item for key, item in data.items() if key != "schema"}
         try:
             return parse(cls, rest, "record")
         except UsageError as error:
-            raise UsageError(f"{where}: {error}") from None
+            # Names in it are the file's, and may hold anything.
+            raise UsageError(f"{where}: {one_line(str(error))}") from None
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON data, the schema version first."""
@@ -212,3 +235,9 @@ def _refuse_repeated(field: str, names: Iterable[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise UsageError(f"{field}: the name {name!r} stands {times} times; names are unique")
+
+
+def _refuse_negative(counts: Mapping[str, float]) -> None:
+    for name, count in counts.items():
+        if count < 0:
+            raise UsageError(f"{name} {count} is below 0")

@@ -1,18 +1,23 @@
 """JSON into frozen dataclasses by their annotations; a misfit is named by file and field."""
 
-import math
+import reprlib
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gen_models.errors import UsageError
+from gen_models.records.quantities import LARGEST
+
+DEEPEST = 60
+"""Levels of free JSON: a configuration has ten, and pages that show it go down into all."""
 
 
 def parse(hint: Any, data: Any, where: str) -> Any:
     """Check JSON data against an annotation and return it in the annotation's types.
 
-    Understands dataclasses, `str`, `int`, `float` (finite; an integer will do), `Any` (any JSON),
+    Understands dataclasses, `str` (that UTF-8 can hold), `int` (of 64 bits), `float` (finite, at
+    most 1e100 either way; an integer will do), `Any` (any JSON, at most 60 levels deep),
     `Literal`, `X | None`, `tuple[X, ...]` and `dict[str, X]`.
 
     Args:
@@ -34,11 +39,27 @@ def parse(hint: Any, data: Any, where: str) -> Any:
     return parser(hint, data, where)
 
 
+def too_deep(data: Any) -> bool:
+    """Whether JSON data have more levels than `DEEPEST`, below which Python's own stack ends."""
+    level = [data]
+    for _ in range(DEEPEST):
+        inner = [node.values() if isinstance(node, dict) else node for node in level]
+        level = [child for node in inner if not isinstance(node, _PLAIN) for child in node]
+    return bool(level)
+
+
+def one_line(text: str, most: int = 300) -> str:
+    r"""Text that a terminal shows as one line and does not obey.
+
+    >>> one_line("a\nb\x1b[2J")
+    'a\\nb\\x1b[2J'
+    """
+    shown = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
 def _refuse(where: str, rule: str, data: Any) -> UsageError:
-    shown = repr(data)
-    return UsageError(
-        f"{where}: expected {rule}, got {shown if len(shown) < 60 else shown[:57] + '...'}"
-    )
+    return UsageError(f"{where}: expected {rule}, got {reprlib.repr(data)}")
 
 
 def _object(hint: Any, data: Any, where: str) -> Any:
@@ -93,20 +114,23 @@ def _choice(hint: Any, data: Any, where: str) -> Any:
 
 
 def _text(hint: Any, data: Any, where: str) -> str:
-    if not isinstance(data, str):
+    # JSON can write half a surrogate pair, which no file can hold.
+    if not isinstance(data, str) or any("\ud800" <= mark <= "\udfff" for mark in data):
         raise _refuse(where, "text", data)
     return data
 
 
 def _integer(hint: Any, data: Any, where: str) -> int:
     # True is an int to Python and never one to the writer of a record.
-    if not isinstance(data, int) or isinstance(data, bool):
+    if not isinstance(data, int) or isinstance(data, bool) or abs(data) >= 2**63:
         raise _refuse(where, "a whole number", data)
     return data
 
 
 def _number(hint: Any, data: Any, where: str) -> float:
-    if not isinstance(data, int | float) or isinstance(data, bool) or not math.isfinite(data):
+    # Written so that NaN is refused.
+    number = isinstance(data, int | float) and not isinstance(data, bool)
+    if not (number and abs(data) <= LARGEST):
         raise _refuse(where, "a finite number", data)
     return data
 
@@ -120,6 +144,8 @@ def _anything(hint: Any, data: Any, where: str) -> Any:
         return data
     return _number(float, data, where)
 
+
+_PLAIN = (str, int, float, bool, type(None))
 
 _PARSERS: dict[Any, Callable[[Any, Any, str], Any]] = {
     dict: _mapping,

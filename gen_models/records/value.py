@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gen_models.errors import UsageError
+from gen_models.records.quantities import LARGEST, quantity_of
 
 ASPECTS = (
     "distance",
@@ -91,3 +92,29 @@ class Value:
             raise UsageError("low and high need a value, and an interval that says what they are")
         if self.low > self.high:
             raise UsageError(f"low {self.low} lies above high {self.high}; swap them")
+
+    def misfit(self) -> str | None:
+        """Why the numbers cannot stand in a record, in words; None where they can.
+
+        They are finite, no standard error or count is negative, the interval holds the value, and
+        unit and range are those that the name promises.
+        """
+        known = {
+            "floor": self.floor,
+            "ceiling": self.ceiling,
+            **{f"anchor of {anchor.of}": anchor for anchor in self.anchors},
+        }
+        held = {name: None if a is None else a.value for name, a in known.items()}
+        every = {**held, "low": self.low, "high": self.high, "error": self.error}
+        for name, number in {"value": self.value, **every}.items():
+            # Written so that NaN is refused.
+            if number is not None and not abs(number) <= LARGEST:
+                return f"{name} is not finite"
+        for name, count in (("error", self.error), ("count", self.count)):
+            if count is not None and count < 0:
+                return f"{name} {count:g} is below 0"
+        low, value, high = self.low, self.value, self.high
+        if low is not None and high is not None and value is not None and not low <= value <= high:
+            return f"the interval [{low:g}, {high:g}] does not hold the value {value:g}"
+        quantity = quantity_of(self.name)
+        return None if quantity is None else quantity.misfit(self.unit, {"value": value, **held})

@@ -197,7 +197,9 @@ def test_a_number_that_is_not_finite_is_a_reason(broken):
             return terms
 
     values = by_name(evaluate(evidence(Broken()), [EvidenceLowerBound()]))
-    assert values["rate_nats_test"].reason == values["elbo_nats_test"].reason == "not finite"
+    assert (
+        values["rate_nats_test"].reason == values["elbo_nats_test"].reason == "value is not finite"
+    )
     assert values["distortion_nats_test"].value is not None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gen_models.records import Anchor, Budget, Curve, Picture, Record, Value
+from gen_models.records.quantities import Quantity, quantity_of
 from gen_models.reporting.groups import Group, sections
 from gen_models.reporting.runs import Run
 
@@ -31,14 +32,15 @@ def tiny_png() -> bytes:
 def make_value(
     value: float | None = 1.25, name: str = "fid_digits64_1000_test", **changes
 ) -> Value:
+    promised = quantity_of(name) or Quantity("", "squared feature units")
     given: dict[str, Any] = {
         "title": "Frechet distance",
-        "unit": "squared feature units",
+        "unit": promised.unit,
         "count": 1000,
         "protocol": "Features of digits64, 1000 images of the test split.",
         "better": "lower",
         "floor": Anchor(0.4, "real training images"),
-        "ceiling": Anchor(99.0, "uniform noise"),
+        "ceiling": Anchor(min(99.0, promised.most), "uniform noise"),
     }
     if value is None:
         given["reason"] = "no reason"

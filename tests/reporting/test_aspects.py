@@ -159,7 +159,7 @@ def test_where_noise_beats_real_data_there_is_no_way_between_them(record, value,
     table = run_table(made)
     assert table.rows[0].cells[0].notes == (way,)
     # 100 % of that way would be called no better than noise.
-    best = run_table(record("vae", 0, value(-1.0, aspect="fidelity", **ends)))
+    best = run_table(record("vae", 0, value(-1.0, "kid_9", aspect="fidelity", **ends)))
     assert bool(words.positions(["vae"], best)) == (better == "higher")
 
 

@@ -160,7 +160,7 @@ def test_protocols_never_share_a_row(record, value, groups):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"unit": "nats"}, "unit"),
+        ({"unit": "squared feature units of others"}, "unit"),
         ({"protocol": "other"}, "protocol"),
         ({"better": "higher"}, "direction"),
         ({"count": 500}, "sample count"),

@@ -15,6 +15,7 @@ from gen_models.reporting.tradeoffs import tradeoffs
 TAIL = "k3_digits64_1000_test"
 NUMBERS = (("vae", "0.2000", "0.5000"), ("gan", "0.1000", "0.9000"))
 """Models with recall and precision."""
+DENSITY = "1 for equal distributions"
 SVG = b'<svg viewBox="0 0 4 3">'
 
 
@@ -80,15 +81,14 @@ def test_one_point_a_run_and_one_cloud_a_model(record, pair, drawn):
 
 
 def test_the_other_pairs_and_an_axis_without_direction(record, value, drawn):
-    names = ("density_k5_a_9", "coverage_k5_a_9", "probe_rate_nats", "probe_distortion_nats")
+    names = ("density_k5_a_9", "coverage_k5_a_9", "probe_rate_nats_9", "probe_distortion_nats_9")
     values = [
-        value(float(i), name, title=name, unit="nats", better=None)
-        for i, name in enumerate(names, start=1)
+        value(float(i) / 4, name, title=name, better=None) for i, name in enumerate(names, start=1)
     ]
     _, calls = drawn(record("vae", 0, *values), record("gan", 0, *values))
     assert [(x, y, clouds[0].points) for x, y, clouds in calls] == [
-        ("coverage_k5_a_9\nnats", "density_k5_a_9\nnats", ((2.0, 1.0),)),
-        ("probe_distortion_nats\nnats", "probe_rate_nats\nnats", ((4.0, 3.0),)),
+        ("coverage_k5_a_9\nshare", f"density_k5_a_9\n{DENSITY}", ((0.5, 0.25),)),
+        ("probe_distortion_nats_9\nnats", "probe_rate_nats_9\nnats", ((1.0, 0.75),)),
     ]
 
 
