@@ -44,7 +44,9 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
 def missing(measurement: Measurement, evidence: Evidence) -> str | None:
     """Why a measurement does not apply; None if it does, as far as can be said beforehand."""
     try:
-        return measurement.missing(evidence)
+        # It may look at the decoder, whose batch norm would learn from that in training mode.
+        with undisturbed(evidence.model, evidence.seed):
+            return measurement.missing(evidence)
     except UsageError as error:
         return str(error)
 

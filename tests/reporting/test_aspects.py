@@ -167,7 +167,7 @@ def test_between_held_out_images_and_copies_there_is_no_way_to_measure(record, v
     """Of copying, neither end is better: a percentage of the way would read as a score."""
     ends = {"floor": Anchor(0.9, "validation images"), "ceiling": Anchor(-18.2, "copies")}
     for better in (None, "lower"):
-        copying = value(9.9, aspect="memorisation", better=better, **ends)
+        copying = value(9.9, "copying_9", aspect="memorisation", better=better, **ends)
         made = record("vae", 0, copying)
         assert run_table(made).rows[0].cells[0].notes == ("",)
         assert words.positions(["vae"], run_table(made)) == []

@@ -352,7 +352,7 @@ def sweep(tmp_path, run, record, value):
     """A page and its Markdown: three models, two extractors that disagree, events, all aspects."""
     names = {
         "fid_{}": "distance",
-        "density_{}": "diversity",
+        "modes_{}": "diversity",
         "probe_bound_x": "likelihood",
         "inversion_mse_x": "reconstruction",
     }

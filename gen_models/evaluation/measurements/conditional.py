@@ -16,7 +16,7 @@ from gen_models.evaluation.contract import take_in
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors.features import Features, extract, gather
 from gen_models.evaluation.measurements.distances import BY_INFLUENCE, SQUARE, chosen
-from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
+from gen_models.evaluation.measurements.measurement import Measurement, blank, filled, of_few
 from gen_models.evaluation.statistics.estimate import Estimate, share_estimate
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance, frechet_estimate
 from gen_models.evaluation.view import View
@@ -47,6 +47,8 @@ class ClassSamples(Measurement):
         """Three values."""
         classes, each = counts(evidence)
         extractor = view_of(evidence)[0].extractor
+        smaller = min(each, len(evidence.real.images) // classes)
+        square = SQUARE + of_few(smaller, extractor.dimension)
         protocol = (
             f"{each} samples ({evidence.precision}) of each of {classes} classes against the "
             f"{len(evidence.real.images)} {evidence.split} images, features {extractor.identity}"
@@ -54,7 +56,7 @@ class ClassSamples(Measurement):
         rows = [
             ("class_accuracy", "Samples named as asked", "share of samples", "higher", "fidelity"),
             ("class_worst", "The same, worst class", "share of its samples", "higher", "fidelity"),
-            ("class_fid", "Fréchet distance within classes", SQUARE, "lower", "distance"),
+            ("class_fid", "Fréchet distance within classes", square, "lower", "distance"),
         ]
         return [
             blank(

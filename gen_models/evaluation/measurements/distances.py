@@ -53,7 +53,9 @@ class FrechetDistance(Instrument):
 
     def rows(self) -> Sequence[Row]:
         """Plain, unbiased, relative."""
-        distance = partial(Row, better="lower", aspect="distance", interval=BY_INFLUENCE)
+        distance = partial(
+            Row, better="lower", aspect="distance", interval=BY_INFLUENCE, covariance=True
+        )
         return [
             distance("fid", TITLE, SQUARE, function=lambda c: c.frechet),
             distance(
@@ -90,7 +92,7 @@ class FrechetDistance(Instrument):
         title = f"Equivalent {self.ladder} on real images"
         key = f"fid_as_{self.ladder}"
         row = Row(key, title, unit[self.ladder], "lower", "distance", lambda c: c.frechet)
-        return replace(row, restates=TITLE)
+        return replace(row, restates=TITLE, covariance=True)
 
     def seen(self, view: View, evidence: Evidence) -> list[Value]:
         """The rows, then the level of the corruption that is as far away as the samples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from gen_models.capabilities import Samples
 from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
-from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
+from gen_models.evaluation.measurements.measurement import Measurement, blank, filled, of_few
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.store import source_digest
 from gen_models.evaluation.view import View
@@ -24,6 +25,8 @@ OF = {
     "noise": "uniform noise",
     "mean": "the mean training image",
 }
+
+RAISE = "Fréchet distances are far too large, raise evaluation.samples or take other features"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Row:
         interval: What its interval is.
         bounds: Least and greatest value that it can have.
         restates: Title of the row that this one says again.
+        covariance: Whether it is made of covariances, and marked where there are too few images.
     """
 
     key: str
@@ -51,6 +55,7 @@ class Row:
     interval: str = "95 %, normal, over samples"
     bounds: tuple[float, float] = (-math.inf, math.inf)
     restates: str | None = None
+    covariance: bool = False
 
 
 class Instrument(Measurement):
@@ -94,7 +99,7 @@ class Instrument(Measurement):
         return blank(
             f"{row.key}_{extractor.name}_{count}_{split}",
             row.title,
-            row.unit,
+            row.unit + (self.few(view, evidence) if row.covariance else ""),
             row.better,
             count,
             f"{count} samples ({evidence.precision}) against the {len(evidence.real.images)} "
@@ -104,10 +109,18 @@ class Instrument(Measurement):
             row.restates,
         )
 
+    def few(self, view: View, evidence: Evidence) -> str:
+        """The mark of numbers made of too few images."""
+        smaller = min(evidence.samples, len(evidence.real.images))
+        return of_few(smaller, view.extractor.dimension)
+
     def measure(self, evidence: Evidence) -> list[Value]:
         """Every row by every extractor, with its anchors."""
         values = []
         for view in self.views(evidence):
+            few = self.few(view, evidence)
+            if few and any(row.covariance for row in self.rows()):
+                warnings.warn(f"{view.extractor.name}{few}: {RAISE}", stacklevel=2)
             try:
                 values += self.seen(view, evidence)
             except UsageError as error:  # of this extractor, and of no other

@@ -95,6 +95,20 @@ def filled(
     )
 
 
+def of_few(images: int, features: int) -> str:
+    """What marks the unit of a number made of covariances; empty where they have full rank.
+
+    Args:
+        images: Of the smaller of the two sides.
+        features: D.
+
+    Example:
+        >>> of_few(50, 64)
+        '; 50 images, too few for 64 features'
+    """
+    return "" if images > features else f"; {images} images, too few for {features} features"
+
+
 def mean_filled(empty: Value, values: Tensor) -> Value:
     """The blank with the mean of one value an image, (N,)."""
     return filled(empty, values.mean().item(), standard_error(values), OVER_IMAGES)

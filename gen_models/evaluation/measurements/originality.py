@@ -69,9 +69,7 @@ class Memorisation(Instrument):
                 "of held-out images' own; 1: new, 0: copies",
                 None,
                 "memorisation",
-                lambda c: nearest_ratio(
-                    train=c.learned, test=c.real.features, fake=c.fake.features
-                ),
+                nearest,
                 bounds=(0, math.inf),
             ),
             Row(
@@ -91,6 +89,7 @@ class Memorisation(Instrument):
                 "memorisation",
                 self.penalised,
                 restates="Fréchet distance",
+                covariance=True,
             ),
         ]
 
@@ -108,6 +107,11 @@ class Memorisation(Instrument):
         value, error = c.frechet
         errors = factor.value * (error or 0.0), (factor.error or 0.0) * value
         return Estimate(factor.value * value, math.hypot(*errors))
+
+
+def nearest(c: Comparison) -> Estimate:
+    """The distance to the nearest training image, with the real images as held-out test."""
+    return nearest_ratio(train=c.learned, test=c.real.features, fake=c.fake.features)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@ r"""The Frechet distance between Gaussians fitted to two sets of features, and h
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,7 +36,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
         number of samples N is c / N, with c depending on the model: compare at equal N only.
 
     Raises:
-        UsageError: If the feature dimensions differ.
+        UsageError: If the feature dimensions differ, or the distance is not finite.
 
     Example:
         >>> x = torch.randn(100, 3)
@@ -43,7 +45,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     """
     same_dimension(real, fake)
     real = real.to(fake.device)
-    product = real.factor @ fake.factor.T
+    product = _product(real, fake)
     square = torch.linalg.eigvalsh(gram_matrix(product.T))
     common = square.sqrt() if _keeps_digits(square) else torch.linalg.svdvals(product)
     return _assembled(real, fake, common)
@@ -128,7 +130,7 @@ def _estimate(real: Moments, moments: Moments, fake: Tensor) -> Estimate:
     """Distance and standard error, given the moments of the samples beside their features."""
     same_dimension(real, moments)
     real = real.to(moments.device)
-    product = real.factor @ moments.factor.T
+    product = _product(real, moments)
     square, left = torch.linalg.eigh(gram_matrix(product.T))
     common = square.clamp_min(0).sqrt()
     if not _keeps_digits(square):
@@ -145,6 +147,22 @@ def _estimate(real: Moments, moments: Moments, fake: Tensor) -> Estimate:
     return Estimate(_assembled(real, moments, common), error.item())
 
 
+def _product(real: Moments, fake: Moments) -> Tensor:
+    """The factors' product (K, L), whose square is finite too.
+
+    Raises:
+        UsageError: If it overflows. All else that the distance is made of is smaller.
+    """
+    product = real.factor @ fake.factor.T
+    if not product.square().sum().isfinite():
+        spreads = [moments.factor.abs().max().item() for moments in (real, fake)]
+        raise UsageError(
+            "the Frechet distance overflows: features deviate by up to "
+            f"{spreads[0]:.3g} (real) and {spreads[1]:.3g} (fake)"
+        )
+    return product
+
+
 def _keeps_digits(square: Tensor) -> bool:
     """Whether roots of these ascending eigenvalues of M M^T are as good as singular values of M.
 
@@ -155,7 +173,17 @@ def _keeps_digits(square: Tensor) -> bool:
 
 
 def _assembled(real: Moments, fake: Moments, common: Tensor) -> float:
-    """The distance, given the singular values of the factors' product."""
+    """The distance, given the singular values of the factors' product.
+
+    Raises:
+        UsageError: If it overflows.
+    """
     shift = (real.mean - fake.mean).square().sum()
     spread = real.factor.square().sum() + fake.factor.square().sum()
-    return (shift + spread - 2 * common.sum()).item()
+    distance = (shift + spread - 2 * common.sum()).item()
+    if not math.isfinite(distance):
+        raise UsageError(
+            f"the Frechet distance is not finite: |difference of means|² is {shift.item():.3g}, "
+            f"the trace of the covariances {spread.item():.3g}"
+        )
+    return distance
