@@ -99,7 +99,6 @@ def prepared(config):
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*too few for.*")
 def test_every_measurement_leaves_model_and_random_states_as_they_were():
     measured = set()
     for overrides in (RUNS["vae"], RUNS["cgan"], RUNS["points"]):
