@@ -83,8 +83,8 @@ def sample_grid(model: Any, device: torch.device, seed: int, count: int = 64) ->
     draws = (
         "At draws of the model's own: the tiles of other models are at other ones."
         if latents is None
-        else f"Tile by tile at the same latents for every model of {latents}: the first draws of "
-        f"N(0, I) on the {device.type}."
+        else f"Tile by tile at the same latents for every model with {latents} of them: the first "
+        f"draws of N(0, I) on the {device.type}."
     )
     caption = f"{count} samples in the order they were drawn, none left out (seed {seed}). {draws}"
     return Grid("samples", "Samples", caption, to_pixels(drawn), 8 if count <= 64 else 16)

@@ -13,6 +13,9 @@ ENDS = {
 }
 """The foot of a sheet, from the top: the column of a measurement table, and its name as a row."""
 
+COPIES = {"Floor": "Floor (held-out images)", "Ceiling": "Ceiling (copies)"}
+"""Of memorisation, where real data would be copied."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -88,11 +91,12 @@ def _sheet(title: str, rows: Sequence[Row], heads: Sequence[Cell], models: int) 
         Row(head, tuple(column[place] for column in cells)) for place, head in enumerate(heads)
     ]
     foot = {line.head.text: line for line in lines[models:] if _says(line)}
+    names = ENDS | (COPIES if title == "Memorisation" else {})
     return Sheet(
         title,
         tuple(_column(row, models) for row in shown),
         tuple(lines[:models]),
-        tuple(_foot(foot[end], end, shown) for end in ENDS if end in foot),
+        tuple(_foot(foot[end], names[end], shown) for end in ENDS if end in foot),
         tuple(_lacking(row, heads[:models]) for row in empty),
     )
 
@@ -134,13 +138,14 @@ def _spared(cell: Cell, row: Row, models: int) -> Cell:
     return replace(cell, notes=(line,) if line else ())
 
 
-def _foot(line: Row, end: str, rows: Sequence[Row]) -> Row:
+def _foot(line: Row, name: str, rows: Sequence[Row]) -> Row:
     """A line under its full name, with what all its numbers were measured on, if that is one."""
-    anchors = [getattr(value, end.lower(), None) for row in rows for value in row.values]
+    end = line.head.text.lower()
+    anchors = [getattr(value, end, None) for row in rows for value in row.values]
     of = {anchor.of for anchor in anchors if anchor}
     once = of if len(of) == 1 else set()
     return Row(
-        replace(line.head, text=ENDS[end], notes=tuple(once)),
+        replace(line.head, text=name, notes=tuple(once)),
         tuple(
             replace(cell, notes=tuple(note for note in cell.notes if note not in once))
             for cell in line.cells

@@ -18,6 +18,9 @@ END = b"IEND\xaeB`\x82"
 # Above this width in pixels a picture is shown near its size, where hard pixel edges only alias.
 SHARP_BELOW = 480
 ORDER = ("samples", "reconstructions", "inversions", "extremes", "neighbours", "interpolation")
+MANY = 4
+"""So many pictures that are missing are told of in one sentence."""
+
 ROOM = 3_000_000
 """Characters of pictures that a page holds, shared by its sections as they have models.
 
@@ -60,11 +63,19 @@ class Shown:
 
 @dataclass(frozen=True)
 class Gallery:
-    """One kind of picture: a first one for each model, and the rest."""
+    """One kind of picture.
+
+    Attributes:
+        title: Of the kind.
+        first: One for each model.
+        rest: Of its other seeds.
+        lacking: A sentence on those that there are not, where these are many.
+    """
 
     title: str
     first: tuple[Shown, ...]
     rest: tuple[Shown, ...]
+    lacking: str = ""
 
     @property
     def caption(self) -> str:
@@ -162,7 +173,21 @@ def galleries(groups: Sequence[Group], page: Path, room: int = ROOM) -> list[Gal
         )
         for name in sorted(titles, key=_rank)
     ]
-    return inlined(made, room)
+    return inlined(list(map(gathered, made)), room)
+
+
+def gathered(gallery: Gallery) -> Gallery:
+    """The gallery with one sentence in place of many problems: a search keeps no pictures."""
+    pictures = (*gallery.first, *gallery.rest)
+    problems = [shown.problem for shown in pictures if shown.problem]
+    if len(problems) < MANY:
+        return gallery
+    told = f"{len(problems)} of {len(pictures)} are not shown. {problems[0]}, for one."
+    first, rest = (
+        tuple(shown for shown in shelf if not shown.problem)
+        for shelf in (gallery.first, gallery.rest)
+    )
+    return replace(gallery, first=first, rest=rest, lacking=told)
 
 
 def inlined(galleries: Sequence[Gallery], room: int = ROOM) -> list[Gallery]:

@@ -99,8 +99,8 @@ def pictures(galleries: Sequence[Gallery], level: int) -> str:
     parts = []
     for gallery in galleries:
         parts.append(f"{'#' * level} {escape(gallery.title)}")
-        parts += [_picture(shown) for shown in gallery.first]
-    return "\n\n".join(parts)
+        parts += [escape(gallery.lacking), *(_picture(shown) for shown in gallery.first)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _picture(shown: Shown) -> str:

@@ -59,9 +59,12 @@ def _lead(contest: Contest) -> str:
     # A model of few or scattered seeds may be told from nobody and yet lie far behind.
     near = [other for other in takewhile(level.__contains__, leading) if other not in untested]
     lead = f"{few([first, *near])} lead, {first}" if near else f"{first} leads,"
+    crowd = len(leading) >= CROWD
+    if crowd and near:
+        lead = f"{first} leads, {len(near)} not told from it,"
     without = f" (not tested: {few(untested)})" if untested else ""
     others = f"all others but {few(level)}"
-    if len(leading) >= CROWD:
+    if crowd:
         others = f"{len(leading) - len(level)} of the {len(leading)} others"
     return f"{lead} ahead of {others}{without}"
 
@@ -79,7 +82,8 @@ def _brief(contest: Contest) -> str:
     p = "no test" if contest.p is None else written(contest.p)
     if len(level) == len(contest.leading):
         return f"no winner ({p})"
-    return f"{first} not told from {few(level)} ({p})" if level else f"{first} ({p})"
+    whom = few(level) if len(contest.leading) < CROWD else f"{len(level)} others"
+    return f"{first} not told from {whom} ({p})" if level else f"{first} ({p})"
 
 
 def distance(row: Row, numbers: Mapping[str, Estimate]) -> str:

@@ -59,8 +59,12 @@ def render(template: str, **context: Any) -> str:
 
 
 def _whole(text: Any) -> Any:
-    """Text whose p values do not break over two lines; what is marked up already stays as it is."""
-    return re.sub(r"\bp ([=<]) (?=\d)", "p\u00a0\\1\u00a0", text) if type(text) is str else text
+    """Text whose numbers do not break over two lines; what is marked up already stays as it is."""
+    # A command is copied into a shell, which knows no hard spaces.
+    if type(text) is not str or text.startswith("python "):
+        return text
+    text = re.sub(r"\bp ([=<]) (?=\d)", "p\u00a0\\1\u00a0", text)
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def protocols(table: Table) -> list[tuple[str, str]]:

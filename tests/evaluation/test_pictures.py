@@ -111,7 +111,7 @@ def test_a_vae_and_a_gan_are_shown_at_the_same_latents():
     for latents, told in others:
         assert torch.equal(latents, z)
         assert told == caption
-    assert "same latents for every model of 6" in caption
+    assert "same latents for every model with 6 of them" in caption
 
 
 @pytest.mark.parametrize(

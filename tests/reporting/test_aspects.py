@@ -5,6 +5,7 @@ import re
 
 import pytest
 import scipy.stats
+from markupsafe import escape
 from rich.console import Console
 
 from gen_models.records import ASPECTS, Anchor
@@ -85,12 +86,17 @@ def test_pages_have_a_heading_for_each_aspect(tmp_path, run, record, many):
     ]
 
 
-def test_a_p_value_stays_on_one_line_and_nothing_else_is_touched(tmp_path, run, record, value):
+def test_a_number_stays_on_one_line_and_nothing_else_is_touched(tmp_path, run, record, value):
+    command = "python run.py 'p = 3 %' model.optimizer.lr=2e-04"
     for model, number in (("vae", 1.0), ("gan", 9.0)):
-        run(record(model, 0, value(number, error=0.1), command="python run.py 'x = 3'"))
+        for seed in (0, 1):
+            one = value(number + number * 1e-6 * seed, error=1e-7)
+            run(record(model, seed, one, command=command, config={"lr": 1e-05}))
     html = write_comparison(tmp_path, find_runs(tmp_path)).read_text()
     assert "p\u00a0&lt;\u00a00.001" in html
-    assert "x = 3" in html
+    assert "ahead in 100\u00a0% of pairs" in html
+    assert "seeds 7.1e\u201107, run 1.0e\u201107" in html
+    assert str(escape(command)) in html
 
 
 def test_the_terminal_shows_the_first_extractor_alone(record, many, tmp_path):

@@ -200,6 +200,20 @@ def test_likelihood_is_answered_by_the_strongest_instrument_that_all_models_shar
     assert found.evidence[1:] == (("Probe bound: wgan (p < 0.001).",) if every else ())
 
 
+def test_of_a_crowd_the_first_is_named_and_the_rest_is_counted(record, value, answered):
+    numbers = [x + 0.01 * i for x in (1.0, 9.0) for i in range(7)]
+    values = [
+        (value(x, error=0.1), value(-x, "precision_", title="Precision", better="higher", error=9))
+        for x in numbers
+    ]
+    found = answered(*(record(f"m{i}", 0, *mine) for i, mine in enumerate(values)))["Fidelity"]
+    assert found.sentence == "m0 leads, 6 not told from it, ahead of 7 of the 13 others."
+    assert "Precision: no winner (p = 1.0)." in found.evidence
+    values = [(mine[0], replace(mine[1], error=0.1)) for mine in values]
+    found = answered(*(record(f"m{i}", 0, *mine) for i, mine in enumerate(values)))["Fidelity"]
+    assert "Precision: m0 not told from 6 others (p = 1.0)." in found.evidence
+
+
 def test_a_model_without_the_number_is_named(record, value, answered):
     near, far = (value(x, error=0.1) for x in (1.0, 2.0))
     found = answered(record("vae", 0, near), record("gan", 0, far), record("pca", 0, OTHER(value)))

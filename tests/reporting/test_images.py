@@ -122,6 +122,21 @@ def test_a_lost_picture_that_would_be_linked_gets_its_line(tmp_path, run, record
     assert 'interpolation.png">' not in page
 
 
+@pytest.mark.parametrize("lost", [3, 4])
+def test_many_lost_pictures_take_one_sentence(tmp_path, run, record, lost):
+    for seed in range(5):
+        folder = run(record("vae", seed, pictures=pictures("samples")))
+        if seed < lost:
+            (folder / "pictures/samples.png").unlink()
+    page, _ = compared(tmp_path)
+    each = "Samples of vae, seed {}: the file pictures/samples.png is missing"
+    told = f"4 of 5 are not shown. {each.format(0)}, for one."
+    markdown = (tmp_path / "report.md").read_text()
+    assert (told in page, told in markdown) == (lost == 4,) * 2
+    assert all((each.format(seed) in page) == (lost == 3) for seed in (1, 2))
+    assert page.count('class="picture') == 5 - lost
+
+
 def test_sections_share_the_room_as_they_have_models(tmp_path, run, record, monkeypatch):
     rooms = []
 
