@@ -13,7 +13,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 EVIL = "<script>document.title = 'harm'</script>\"'|"
 LONG = "x" * 200
 # Distance, precision and bound of each model; the reason fills what has no number.
-MODELS = {"vae": (3.0, 0.3, -90.0), "gan": (10.0, 0.9, None), EVIL: (-2.0, 0.5, -80.0)}
+MODELS = {"vae": (3.0, 0.3, -90.0), "gan": (10.0, 0.9, None), EVIL: (2.0, 0.5, -80.0)}
 REASON = "this model has neither an encoder nor a density, so that no bound can be had of it"
 
 
