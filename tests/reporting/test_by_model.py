@@ -179,7 +179,9 @@ def test_one_model_alone_keeps_its_table(tmp_path, run, record):
 
 def test_real_data_are_no_floor_of_copying_and_a_copy_is_no_trivial_model(record, value, groups):
     ends = {"floor": Anchor(0.9, "validation"), "ceiling": Anchor(-18.0, "training")}
-    made = groups(*(record(m, 0, value(9.0, aspect="memorisation", **ends)) for m in ("a", "b")))
+    made = groups(
+        *(record(m, 0, value(9.0, "copying_", aspect="memorisation", **ends)) for m in ("a", "b"))
+    )
     (sheet,) = sheets(measurement_table(made), 2)
     assert [(line.head.text, line.head.notes) for line in sheet.foot][:2] == [
         ("Floor (held-out images)", ("validation",)),

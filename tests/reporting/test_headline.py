@@ -203,13 +203,26 @@ def test_likelihood_is_answered_by_the_strongest_instrument_that_all_models_shar
 def test_of_a_crowd_the_first_is_named_and_the_rest_is_counted(record, value, answered):
     numbers = [x + 0.01 * i for x in (1.0, 9.0) for i in range(7)]
     values = [
-        (value(x, error=0.1), value(-x, "precision_", title="Precision", better="higher", error=9))
+        (
+            value(x, error=0.1),
+            value(
+                1 - x / 10,
+                "precision_",
+                title="Precision",
+                better="higher",
+                unit="share",
+                low=None,
+                high=None,
+                interval=None,
+                error=9,
+            ),
+        )
         for x in numbers
     ]
     found = answered(*(record(f"m{i}", 0, *mine) for i, mine in enumerate(values)))["Fidelity"]
     assert found.sentence == "m0 leads, 6 not told from it, ahead of 7 of the 13 others."
     assert "Precision: no winner (p = 1.0)." in found.evidence
-    values = [(mine[0], replace(mine[1], error=0.1)) for mine in values]
+    values = [(mine[0], replace(mine[1], error=0.01)) for mine in values]
     found = answered(*(record(f"m{i}", 0, *mine) for i, mine in enumerate(values)))["Fidelity"]
     assert "Precision: m0 not told from 6 others (p = 1.0)." in found.evidence
 
