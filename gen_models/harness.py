@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from gen_models.caches import default_folder
 from gen_models.data import ImageDataModule
 from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import evaluate
@@ -17,7 +18,7 @@ from gen_models.evaluation.grid import Grid
 from gen_models.evaluation.measurements.reconstructions import Inversion
 from gen_models.evaluation.pictures import gallery, sample_picture
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
-from gen_models.evaluation.store import FeatureStore, default_folder
+from gen_models.evaluation.store import FeatureStore
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build, build_each
 from gen_models.records import Picture, Value

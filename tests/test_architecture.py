@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "export": {"capabilities", "extras", "loading", "models", "modes"} | LEAVES,
     "records": LEAVES,
     "networks": LEAVES,
-    "data": LEAVES,
+    "caches": set(),
+    "data": {"caches"} | LEAVES,
     "distributions": {"information"} | LEAVES,
     "objectives": {"capabilities", "information"} | LEAVES,
     "models": {

@@ -18,6 +18,7 @@ from torch import Tensor
 from gen_models.data.draws import words
 from gen_models.data.images import ImageSet
 from gen_models.data.ranges import WHITE
+from gen_models.data.storage import MEMORY, Storage
 from gen_models.errors import UsageError
 
 KINDS = (None, "static", "dynamic")
@@ -65,8 +66,13 @@ def binary(
     return white.to(torch.uint8) * WHITE
 
 
-def fixed_draw(images: ImageSet, stream: int) -> ImageSet:
+def fixed_draw(images: ImageSet, stream: int, storage: Storage = MEMORY) -> ImageSet:
     """The one draw of these images that everybody has; labels stay.
+
+    Args:
+        images: Grey values.
+        stream: What the draw is for.
+        storage: Where it shall lie.
 
     Raises:
         UsageError: If the images are floats, which are no grey values.
@@ -74,5 +80,5 @@ def fixed_draw(images: ImageSet, stream: int) -> ImageSet:
     if images.images.dtype != torch.uint8:
         raise UsageError("data.binarize: these data are floats, not grey values; leave it null")
     parts = images.images.split(PART)
-    drawn = [binary(part, FIXED_SEED, stream, position) for position, part in enumerate(parts)]
-    return ImageSet(torch.cat(drawn), images.labels, images.classes)
+    drawn = (binary(part, FIXED_SEED, stream, position) for position, part in enumerate(parts))
+    return ImageSet(storage.join(drawn), images.labels, images.classes)

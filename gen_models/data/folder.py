@@ -1,17 +1,20 @@
 """Any folder of images, with or without a sub-folder per class."""
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gen_models.data.decode import Bytes, Unreadable, height_and_width, read_images
+from gen_models.data.decode import Unreadable, height_and_width, read_images
 from gen_models.data.images import ImageSet
 from gen_models.data.module import ImageDataModule
 from gen_models.data.options import Options
+from gen_models.data.storage import PART_BYTES
 from gen_models.errors import UsageError
 
 # torchvision's IMG_EXTENSIONS and GIF; anything else in the folder is passed over.
@@ -121,17 +124,31 @@ class ImageFolder(ImageDataModule):
                 f"data.root={self.root}: no images in this folder; accepted are "
                 f"{' '.join(EXTENSIONS)}"
             )
-        classes = self._classes(train, test)
-        read = read_images([path for path, _ in found], self.image_size, self.channels)
-        self._report([image for image in read if isinstance(image, Unreadable)], len(found))
-        images = [image for image in read if not isinstance(image, Unreadable)]
-        # Grey images among coloured ones take on their three channels.
-        channels = max((len(image) for image in images), default=1)
+        classes, official = self._classes(train, test), bool(test)
+        storage = self.store(len(found) * (self.channels or 3) * math.prod(self.image_size))
+        unreadable: list[Unreadable] = []
+        images = storage.join(self._read([path for path, _ in found], unreadable))
+        self._report(unreadable, len(found))
+        broken = {path for path, _ in unreadable}
+        train, test = ([one for one in part if one[0] not in broken] for part in (train, test))
         sets = (
-            self._image_set(part, pictures, channels, classes)
-            for part, pictures in ((train, read[: len(train)]), (test, read[len(train) :]))
+            ImageSet(images[: len(train)], *self._labels(train, classes)),
+            ImageSet(images[len(train) :], *self._labels(test, classes)),
         )
-        return next(sets), next(sets) if test else None
+        return sets[0], sets[1] if official else None
+
+    def _read(self, paths: Sequence[Path], unreadable: list[Unreadable]) -> Iterator[Tensor]:
+        """The images that can be read, a part at a time; the others are added to the list."""
+        size = max(1, PART_BYTES // (3 * math.prod(self.image_size)))
+        for start in range(0, len(paths), size):
+            read = read_images(paths[start : start + size], self.image_size, self.channels)
+            unreadable += [image for image in read if isinstance(image, Unreadable)]
+            good = [image for image in read if not isinstance(image, Unreadable)]
+            channels = max((len(image) for image in good), default=1)
+            images = np.empty((len(good), channels, *self.image_size), dtype=np.uint8)
+            for target, image in zip(images, good, strict=True):
+                target[:] = image  # a single channel is repeated
+            yield torch.from_numpy(images)
 
     def _find(self) -> tuple[Found, Found]:
         if not self.root.is_dir():
@@ -182,23 +199,11 @@ class ImageFolder(ImageDataModule):
         self.skipped = unreadable
         warnings.warn(f"{message} and are left out ({named})", stacklevel=2)
 
-    def _image_set(
-        self,
-        found: Found,
-        pictures: Sequence[Bytes | Unreadable],
-        channels: int,
-        classes: tuple[str, ...] | None,
-    ) -> ImageSet:
-        kept = [
-            (picture, name)
-            for picture, (_, name) in zip(pictures, found, strict=True)
-            if not isinstance(picture, Unreadable)
-        ]
-        images = np.empty((len(kept), channels, *self.image_size), dtype=np.uint8)
-        for target, (picture, _) in zip(images, kept, strict=True):
-            target[:] = picture  # a single channel is repeated
-        if classes is None or any(name is None for _, name in kept):
-            return ImageSet(torch.from_numpy(images))
+    def _labels(
+        self, found: Found, classes: tuple[str, ...] | None
+    ) -> tuple[Tensor | None, tuple[str, ...] | None]:
+        if classes is None or any(name is None for _, name in found):
+            return None, None
         numbers = {name: number for number, name in enumerate(classes)}
-        labels = torch.tensor([numbers[str(name)] for _, name in kept], dtype=torch.int64)
-        return ImageSet(torch.from_numpy(images), labels, classes)
+        labels = [numbers[str(name)] for _, name in found]
+        return torch.tensor(labels, dtype=torch.int64), classes

@@ -69,6 +69,7 @@ class DeviceLoader:
 
     Small images cost more to fetch one by one than to train on, so the whole set stays on the
     device, in bytes. The order goes there once per epoch; inside the loop nothing waits for it.
+    A set too large for that stays in its file (see `storage`), and each batch goes to the device.
 
     Lightning treats it as any loader: it calls `sampler.set_epoch` before each epoch, and keeps
     `state_dict` in a checkpoint, so that a run stopped inside an epoch goes on with the next batch.
@@ -87,11 +88,12 @@ class DeviceLoader:
         drop_last: bool,
         fresh: bool = False,
         place: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ) -> None:
         """Serve these images in this order.
 
         Args:
-            images: (N, C, H, W), uint8 or float32; its device is the device of the batches.
+            images: (N, C, H, W), uint8 or float32.
             labels: (N,), int64, on the same device, or None.
             scaler: Takes pixels to the range the networks see. A copy of it goes to the device.
             batch_size: Images per batch, at least 1.
@@ -101,6 +103,7 @@ class DeviceLoader:
                 the order's seed, the epoch and the batch's place in it.
             place: (r, n): only the r-th of n equal parts of each batch is served, where n processes
                 share it.
+            device: Of the batches; None: where the images are.
         """
         assert len(order) == len(images)
         assert batch_size >= 1
@@ -108,7 +111,8 @@ class DeviceLoader:
         assert drop_last or place == (0, 1)
         self.images = images
         self.labels = labels
-        self.scaler = copy.deepcopy(scaler).to(images.device)
+        self.device = images.device if device is None else device
+        self.scaler = copy.deepcopy(scaler).to(self.device)
         self.batch_size = batch_size
         self.sampler = order
         self.drop_last = drop_last
@@ -145,6 +149,9 @@ class DeviceLoader:
             stream = FRESH_STREAM + self.sampler.epoch
             images = binary(images, self.sampler.seed, stream, position, self.place)
         labels = None if self.labels is None else self.labels.index_select(0, chosen)
+        images = images.to(self.device, non_blocking=True)
+        if labels is not None:
+            labels = labels.to(self.device, non_blocking=True)
         return Batch(self.scaler(to_pixels(images)), labels)
 
     def state_dict(self) -> dict[str, int]:

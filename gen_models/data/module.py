@@ -12,9 +12,11 @@ from gen_models.data.binarisation import check_kind, fixed_draw
 from gen_models.data.draws import TEST_STREAM, TRAINING_STREAM
 from gen_models.data.images import ImageSet, content_hash
 from gen_models.data.loader import DeviceLoader, EpochOrder, place
+from gen_models.data.memory import enough_memory
 from gen_models.data.options import SCALINGS, check_options
 from gen_models.data.ranges import Scaler
-from gen_models.data.splits import check_seed, split
+from gen_models.data.splits import check_seed, check_splits, split
+from gen_models.data.storage import InMemory, Storage
 from gen_models.errors import UsageError
 
 
@@ -36,6 +38,7 @@ class ImageDataModule(LightningDataModule, ABC):
         split_indices: Per split, which of the loaded images it took. `test` counts within the
             official test set where there is one, within the training set otherwise.
         fingerprint: `content_hash` of the three splits; equal content, equal fingerprint.
+        storage: Where the images of the splits lie.
         density: Of the distribution that the data were drawn from, over pixels, event shape
             (C, H, W), float64 on the CPU; None where nobody knows it.
     """
@@ -50,6 +53,7 @@ class ImageDataModule(LightningDataModule, ABC):
     shape: tuple[int, int, int]
     num_classes: int | None
     split_indices: dict[str, Tensor]
+    storage: Storage
     fingerprint: str
 
     def __init__(
@@ -63,6 +67,7 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: int = 0,
         limit: int | None = None,
         binarize: str | None = None,
+        in_memory: InMemory = "auto",
     ) -> None:
         """Choose how the images are split, scaled and served.
 
@@ -79,6 +84,8 @@ class ImageDataModule(LightningDataModule, ABC):
                 `split_seed`. Validation and test stay as they are.
             binarize: None for images as they are; `static` for one binary draw of each, `dynamic`
                 for a fresh draw whenever training shows an image (see `binarisation`).
+            in_memory: Whether the images lie in memory, and on the device that trains, or in a
+                file; `auto` for memory where there is room. The batches are the same.
 
         Raises:
             UsageError: If a value is outside its range.
@@ -94,6 +101,9 @@ class ImageDataModule(LightningDataModule, ABC):
         self.seed = check_seed("seed", seed)
         self.limit = limit
         self.binarize = check_kind(binarize)
+        if in_memory not in (True, False, "auto"):
+            raise UsageError(f"data.in_memory={in_memory!r} must be one of auto, true, false")
+        self.in_memory = in_memory
 
     @abstractmethod
     def load(self) -> tuple[ImageSet, ImageSet | None]:
@@ -108,17 +118,19 @@ class ImageDataModule(LightningDataModule, ABC):
         """
         if hasattr(self, "fingerprint"):
             return
-        loaded, official = self.load()
+        with enough_memory():
+            loaded, official = self.load()
         if official is not None and official.shape != loaded.shape:
             raise UsageError(
                 f"data: test images of {self.name} have shape {official.shape}, training images "
                 f"{loaded.shape}; give both the same channels and size"
             )
         self.split_indices = self._split(len(loaded), None if official is None else len(official))
-        self._check_sizes()
+        check_splits(self.split_indices, self.name, self.shares, self.batch_size)
         self.shape = loaded.shape
         self.num_classes = loaded.num_classes
-        self._take(loaded, loaded if official is None else official)
+        with enough_memory():
+            self._take(loaded, loaded if official is None else official)
         self.scaler = SCALINGS[self.scaling](self.train.images)
         grey = {"shown": self.shown} if self.binarize == "dynamic" else {}
         # Last, because its presence says that all the rest is there.
@@ -126,17 +138,32 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _take(self, learned: ImageSet, tested: ImageSet) -> None:
         chosen = self.split_indices
+        storage = self.store(learned.images.nbytes)
         if self.binarize == "dynamic":
-            self.shown = learned.subset(chosen["train"])
+            self.shown = storage.subset(learned, chosen["train"])
         if self.binarize is not None:
-            tested = fixed_draw(tested, TRAINING_STREAM if tested is learned else TEST_STREAM)
-            learned = fixed_draw(learned, TRAINING_STREAM)
+            stream = TRAINING_STREAM if tested is learned else TEST_STREAM
+            tested = fixed_draw(tested, stream, storage)
+            learned = fixed_draw(learned, TRAINING_STREAM, storage)
             self.name = f"{self.name}_binarized_{self.binarize}"
-        self.train = learned.subset(chosen["train"])
-        self.validation = learned.subset(chosen["validation"])
-        self.test = tested.subset(chosen["test"])
+        self.train = storage.subset(learned, chosen["train"])
+        self.validation = storage.subset(learned, chosen["validation"])
+        self.test = storage.subset(tested, chosen["test"])
         if self.binarize != "dynamic":
             self.shown = self.train
+
+    def store(self, size: int) -> Storage:
+        """The place for the images, chosen when it is first asked for.
+
+        Args:
+            size: Bytes of images.
+
+        Raises:
+            UsageError: If they shall lie on disk, and there is no room or no permission.
+        """
+        if not hasattr(self, "storage"):
+            self.storage = Storage.of(self.in_memory, size)
+        return self.storage
 
     def _split(self, count: int, official: int | None) -> dict[str, Tensor]:
         if official is None:
@@ -146,21 +173,6 @@ class ImageDataModule(LightningDataModule, ABC):
             indices = split(count, self.split_seed, shares)
             indices["test"] = torch.arange(official)
         return {**indices, "train": indices["train"][: self.limit]}
-
-    def _check_sizes(self) -> None:
-        for name, part in self.split_indices.items():
-            if not len(part):
-                raise UsageError(
-                    f"data: the {name} split of {self.name} is empty; give more images or other "
-                    f"shares than data.validation={self.shares['validation']} and "
-                    f"data.test={self.shares['test']}"
-                )
-        count = len(self.split_indices["train"])
-        if count < self.batch_size:
-            raise UsageError(
-                f"data.batch_size={self.batch_size} is larger than the {count} training images of "
-                f"{self.name}; choose at most {count}"
-            )
 
     def _splits(self) -> dict[str, ImageSet]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
@@ -187,15 +199,17 @@ class ImageDataModule(LightningDataModule, ABC):
         part: tuple[int, int] = (0, 1),
     ) -> DeviceLoader:
         device = self._device()
+        held = self.storage.placed(images.images, device)
         return DeviceLoader(
-            images=images.images.to(device),
-            labels=None if images.labels is None else images.labels.to(device),
+            images=held,
+            labels=None if images.labels is None else images.labels.to(held.device),
             scaler=self.scaler,
             batch_size=self.batch_size,
             order=EpochOrder(len(images), self.seed, shuffle),
             drop_last=shuffle,
             fresh=fresh,
             place=part,
+            device=device,
         )
 
     def _device(self) -> torch.device:

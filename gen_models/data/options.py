@@ -6,6 +6,7 @@ from typing import TypedDict
 from torch import Tensor
 
 from gen_models.data.ranges import Scaler
+from gen_models.data.storage import InMemory
 from gen_models.errors import UsageError
 
 SCALINGS: dict[str, Callable[[Tensor], Scaler]] = {
@@ -26,6 +27,7 @@ class Options(TypedDict, total=False):
     seed: int
     limit: int | None
     binarize: str | None
+    in_memory: InMemory
 
 
 def check_options(shares: Mapping[str, float], sizes: Mapping[str, int | None]) -> None:

@@ -196,7 +196,9 @@ def _moments_of_bytes(channel: Tensor) -> tuple[float, float]:
     # A byte has 256 values, so a histogram holds all there is to know: the moments follow from
     # integer counts in float64, with no float copy of the data and no growing rounding error.
     levels = torch.arange(256, dtype=torch.float64) / WHITE
-    counts = torch.bincount(channel.reshape(-1), minlength=256).cpu().to(torch.float64)
+    counts = torch.zeros(256, dtype=torch.float64)
+    for part in channel.split(4096):
+        counts += torch.bincount(part.reshape(-1), minlength=256).cpu()
     share = counts / counts.sum()
     centre = (share * levels).sum()
     spread = (share * (levels - centre) ** 2).sum().sqrt()

@@ -64,3 +64,31 @@ def check_seed(name: str, seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise UsageError(f"data.{name}={seed!r} must be a whole number from 0 to 2**64 - 1")
     return seed
+
+
+def check_splits(
+    parts: Mapping[str, Tensor], name: str, shares: Mapping[str, float], batch_size: int
+) -> None:
+    """Refuse splits that are empty, or too small for a batch.
+
+    Args:
+        parts: Per split, which images it takes.
+        name: Of the data.
+        shares: What was asked for, for the message.
+        batch_size: Images per batch.
+
+    Raises:
+        UsageError: If there is such a split.
+    """
+    for split_name, part in parts.items():
+        if not len(part):
+            raise UsageError(
+                f"data: the {split_name} split of {name} is empty; give more images or other "
+                f"shares than data.validation={shares['validation']} and data.test={shares['test']}"
+            )
+    count = len(parts["train"])
+    if count < batch_size:
+        raise UsageError(
+            f"data.batch_size={batch_size} is larger than the {count} training images of {name}; "
+            f"choose at most {count}"
+        )

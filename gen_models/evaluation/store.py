@@ -199,15 +199,6 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def default_folder() -> Path:
-    """GEN_MODELS_CACHE, or gen_models in the user's folder for caches."""
-    named = os.environ.get("GEN_MODELS_CACHE")
-    if named:
-        return Path(named)
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "gen_models"
-
-
 def source_digest(kind: type) -> str:
     """SHA-256 over the file that a class is written in: a user's own instrument changes too.
 

@@ -5,9 +5,10 @@ import logging
 import pytest
 import torch
 
+from gen_models.caches import default_folder
 from gen_models.evaluation.extractors import Network, RandomConvolutions
 from gen_models.evaluation.extractors.features import Features, extract
-from gen_models.evaluation.store import FeatureStore, default_folder, source_digest
+from gen_models.evaluation.store import FeatureStore, source_digest
 
 SHAPE = (1, 16, 16)
 
