@@ -26,6 +26,7 @@ from gen_models.reporting.terminal import print_table
 from gen_models.training.divergence import broken_batch
 from gen_models.training.interruption import Interruption, gentle_stop
 from gen_models.training.quiet import quiet
+from gen_models.training.trackers import Trackers
 
 GAMES = ("objective.", "adversarial.")
 
@@ -73,10 +74,13 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         Diverged: If a loss or a weight was not finite; record and report say so.
     """
     claim(folder, model=name, seed=config.seed, max_images=config.max_images)
+    trackers = Trackers([])
     try:
         work = Run(config, folder, name, command)
+        trackers = work.trackers
         report = work.go()
     except BaseException as error:
+        trackers.end(finished=False)
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         status = "interrupted" if stopped else "failed"
         write_status(folder, status, f"{type(error).__name__}: {error}".splitlines()[0])
@@ -128,6 +132,7 @@ class Run:
             self.harness.score(),
             self.harness.draw,
         )
+        self.trackers = Trackers(self.trainer.loggers)
         self.device = self.trainer.strategy.root_device
         self.signal: int | None = None
         self.diverged: str | None = None
@@ -136,6 +141,7 @@ class Run:
         """Do what the configuration says."""
         indices = {name: rows.int() for name, rows in self.data.split_indices.items()}
         save_file(indices, self.folder / "split.safetensors")
+        self.trackers.begin(describe(self.config.__dict__))
         if self.config.train:
             interruption = self.fit()
         else:
@@ -229,4 +235,11 @@ class Run:
         write_status(self.folder, status, reason)
         report = write_report(self.folder)
         print_table(record, report=report)
+        self.trackers.publish(
+            self.model.images_seen,
+            {f"evaluation/{v.name}": v.value for v in values if v.value is not None},
+            {f"evaluation/{p.name}": self.folder / p.file for p in pictures},
+            [self.folder / "record.json", report, report.with_suffix(".md")],
+        )
+        self.trackers.end(finished=status == "finished")
         return report

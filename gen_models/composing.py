@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gen_models.config import RunConfig
+from gen_models.config import RunConfig, run_config
 from gen_models.errors import UsageError
 from gen_models.records import Record
 
@@ -33,7 +33,7 @@ def composed(overrides: Sequence[str]) -> RunConfig:
         made: Any = OmegaConf.to_container(
             compose("config", list(overrides)), resolve=True, throw_on_missing=True
         )
-    return RunConfig(**{str(key): value for key, value in made.items()})
+    return run_config(made)
 
 
 def recorded_config(record: Record, folder: Path, overrides: Sequence[str]) -> RunConfig:

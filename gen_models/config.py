@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gen_models.errors import Diverged, UsageError
+from gen_models.extras import keep_private
 from gen_models.signatures import unknown_key
 
 
@@ -52,11 +53,15 @@ def run_config(plain: Mapping[Any, Any]) -> RunConfig:
 
 
 def register() -> None:
-    """Make the typed root known to Hydra, and let Hydra raise what it would print on many lines."""
+    """Make the typed root known to Hydra, and let Hydra raise what it would print on many lines.
+
+    Reports of use by optional packages are switched off here, before any of them is imported.
+    """
     from hydra.core.config_store import ConfigStore
 
     if os.environ.get("HYDRA_FULL_ERROR", "0") == "0":
         os.environ.update(HYDRA_FULL_ERROR="1", GEN_MODELS_ONE_LINE_ERRORS="1")
+    keep_private()
     ConfigStore.instance().store(name="schema", node=RunConfig)
 
 

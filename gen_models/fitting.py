@@ -11,11 +11,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.loggers import Logger
 
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
 from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
+from gen_models.extras import install
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
@@ -57,14 +59,13 @@ def make_trainer(
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(ImageProgress(config.max_images))
     check_trainer(config.trainer)
-    logger = build(config.logger, "logger", save_dir=folder) if config.logger else False
     iterations = math.ceil(config.max_images / batch_size)
     try:
         return build(
             config.trainer,
             "trainer",
             callbacks=callbacks,
-            logger=logger,
+            logger=make_loggers(config, folder),
             default_root_dir=folder,
             num_sanity_val_steps=0,
             enable_model_summary=False,
@@ -77,6 +78,26 @@ def make_trainer(
         hint = "; use trainer=cpu" if absent else ""
         place = "" if reason.startswith("trainer") else "trainer: "
         raise UsageError(f"{place}{reason}{hint}") from None
+
+
+def make_loggers(config: RunConfig, folder: Path) -> list[Logger]:
+    """Loggers by name, each of which may take the run's folder and a name for the run.
+
+    Raises:
+        UsageError: If one is wrong, or its package is not installed.
+    """
+    title = f"{folder.parent.name}/{folder.name}"
+    made: list[Logger] = []
+    for key, recipe in config.logger.items():
+        own = recipe if isinstance(recipe, dict) else {}
+        offered = {"save_dir": str(folder), "name": title, "run_name": title}
+        wanted = {name: value for name, value in offered.items() if name not in own}
+        try:
+            made += build_each({key: recipe}, "logger", wanted).values()
+        except ModuleNotFoundError as error:
+            missing = str(error).partition(".")[0].partition(",")[0]
+            raise UsageError(f"logger={key} is not installed ({missing}): {install(key)}") from None
+    return made
 
 
 def check_trainer(options: dict[str, Any]) -> None:

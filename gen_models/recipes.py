@@ -89,12 +89,15 @@ def build(
         raise UsageError(f"{where or 'config'}: {' '.join(str(error).split())}") from error
 
 
-def build_each(recipes: Any, where: str, **arguments: Any) -> dict[str, Any]:
+def build_each(
+    recipes: Any, where: str, offered: Mapping[str, Any] | None = None, **arguments: Any
+) -> dict[str, Any]:
     """What a mapping of recipes describes, by name; null leaves a name out.
 
     Args:
         recipes: A mapping, or None for none.
         where: Its place in the config.
+        offered: Further arguments, for those that name them.
         **arguments: Given to each.
 
     Raises:
@@ -106,7 +109,9 @@ def build_each(recipes: Any, where: str, **arguments: Any) -> dict[str, Any]:
     for key, recipe in wanted.items():
         if isinstance(recipe, bool | int | float | list):
             raise UsageError(f"{where}.{key}={recipe} must be an object (_target_: ...) or null")
-    return {key: build(recipe, f"{where}.{key}", **arguments) for key, recipe in wanted.items()}
+    return {
+        key: build(recipe, f"{where}.{key}", offered, **arguments) for key, recipe in wanted.items()
+    }
 
 
 def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:

@@ -23,6 +23,7 @@ from rich.progress import (
 
 from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
+from gen_models.training.trackers import show
 
 
 class ImageBudget(pl.Callback):
@@ -93,11 +94,7 @@ class SampleGrid(pl.Callback):
         path = self.folder / f"{module.images_seen:09d}.png"
         self.draw(module, path)
         for logger in trainer.loggers:
-            show = getattr(getattr(logger, "experiment", None), "add_image", None)
-            if show is not None:
-                from torchvision.io import read_image
-
-                show("samples", read_image(str(path)), global_step=module.images_seen)
+            show(logger, "samples", path, module.images_seen)
 
 
 class ImageProgress(pl.callbacks.ProgressBar):

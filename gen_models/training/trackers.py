@@ -1,0 +1,138 @@
+"""Loggers that show and keep more than numbers: pictures, the report, the record.
+
+What each kind can do stands in the tables of `show` and `keep`. Another kind is told numbers alone,
+until `show.register` and `keep.register` say how more is done.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import numpy
+from PIL import Image
+from pytorch_lightning.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
+
+
+@singledispatch
+def show(logger: Logger, name: str, picture: Path, images: int) -> None:
+    """Show a picture.
+
+    Args:
+        logger: Of any kind.
+        name: What it is a picture of; later ones of the same name follow it.
+        picture: A PNG.
+        images: Real images seen in training by then.
+    """
+
+
+@singledispatch
+def keep(logger: Logger, files: Sequence[Path]) -> None:
+    """Keep files as artefacts."""
+
+
+@show.register
+def _(logger: TensorBoardLogger, name: str, picture: Path, images: int) -> None:
+    with Image.open(picture) as image:
+        pixels = numpy.asarray(image.convert("RGB"))
+    logger.experiment.add_image(name, pixels, images, dataformats="HWC")
+
+
+@keep.register
+def _(logger: TensorBoardLogger, files: Sequence[Path]) -> None:
+    # It keeps no files, and renders Markdown.
+    for file in files:
+        if file.suffix == ".md":
+            logger.experiment.add_text(file.stem, file.read_text(encoding="utf-8"))
+
+
+@show.register
+def _(logger: WandbLogger, name: str, picture: Path, images: int) -> None:
+    logger.log_image(name, [str(picture)], step=images)
+
+
+@keep.register
+def _(logger: WandbLogger, files: Sequence[Path]) -> None:
+    import wandb
+
+    kept = wandb.Artifact(f"run-{logger.version}", type="run")
+    for file in files:
+        kept.add_file(str(file))
+    logger.experiment.log_artifact(kept)
+
+
+@show.register
+def _(logger: MLFlowLogger, name: str, picture: Path, images: int) -> None:
+    with Image.open(picture) as image:
+        logger.experiment.log_image(logger.run_id, image, key=name, step=images)
+
+
+@keep.register
+def _(logger: MLFlowLogger, files: Sequence[Path]) -> None:
+    for file in files:
+        logger.experiment.log_artifact(logger.run_id, str(file))
+
+
+@dataclass(frozen=True)
+class Trackers:
+    """The loggers of a run that are told of its beginning and its end.
+
+    CSV is not among them: its numbers lie in the run folder, and all else does already.
+
+    Args:
+        loggers: Of Lightning's trainer.
+    """
+
+    loggers: Sequence[Logger]
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Tell the configuration."""
+        for logger in self._told():
+            logger.log_hyperparams(config)
+
+    def publish(
+        self,
+        images: int,
+        values: Mapping[str, float],
+        pictures: Mapping[str, Path],
+        files: Sequence[Path],
+    ) -> None:
+        """Tell what has become of the run; a logger that fails costs a warning, and no run.
+
+        Args:
+            images: Real images seen.
+            values: Measured ones, by name.
+            pictures: PNGs, by name.
+            files: Record and report.
+        """
+        for logger in self._told():
+            try:
+                logger.log_metrics(dict(values), step=images)
+                for name, picture in pictures.items():
+                    show(logger, name, picture, images)
+                keep(logger, files)
+            except Exception as error:
+                told = " ".join(str(error).split())
+                warnings.warn(
+                    f"{type(logger).__name__} did not take the results: {told}", stacklevel=2
+                )
+
+    def end(self, finished: bool) -> None:
+        """Close: the next job of a sweep has loggers of its own."""
+        for logger in self._told():
+            logger.finalize("success" if finished else "failed")
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish(exit_code=int(not finished))
+
+    def _told(self) -> list[Logger]:
+        return [logger for logger in self.loggers if not isinstance(logger, CSVLogger)]
