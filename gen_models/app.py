@@ -80,10 +80,10 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         trackers = work.trackers
         report = work.go()
     except BaseException as error:
-        trackers.end(finished=False)
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         status = "interrupted" if stopped else "failed"
         write_status(folder, status, f"{type(error).__name__}: {error}".splitlines()[0])
+        trackers.end(finished=False)
         raise
     if work.signal is not None:
         last = folder / "checkpoints" / "last.ckpt"

@@ -7,7 +7,7 @@ until `show.register` and `keep.register` say how more is done.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
@@ -115,24 +115,33 @@ class Trackers:
             pictures: PNGs, by name.
             files: Record and report.
         """
-        for logger in self._told():
-            try:
-                logger.log_metrics(dict(values), step=images)
-                for name, picture in pictures.items():
-                    show(logger, name, picture, images)
-                keep(logger, files)
-            except Exception as error:
-                told = " ".join(str(error).split())
-                warnings.warn(
-                    f"{type(logger).__name__} did not take the results: {told}", stacklevel=2
-                )
+
+        def told(logger: Logger) -> None:
+            logger.log_metrics(dict(values), step=images)
+            for name, picture in pictures.items():
+                show(logger, name, picture, images)
+            keep(logger, files)
+
+        self._each(told)
 
     def end(self, finished: bool) -> None:
         """Close: the next job of a sweep has loggers of its own."""
-        for logger in self._told():
+
+        def closed(logger: Logger) -> None:
             logger.finalize("success" if finished else "failed")
             if isinstance(logger, WandbLogger):
                 logger.experiment.finish(exit_code=int(not finished))
+
+        self._each(closed)
+
+    def _each(self, act: Callable[[Logger], None]) -> None:
+        for logger in self._told():
+            try:
+                act(logger)
+            except Exception as error:  # of a server, or a disk: the run itself is whole
+                told = " ".join(str(error).split())
+                kind = type(logger).__name__
+                warnings.warn(f"{kind} did not take the results: {told}", stacklevel=3)
 
     def _told(self) -> list[Logger]:
         return [logger for logger in self.loggers if not isinstance(logger, CSVLogger)]
