@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from safetensors.torch import save_file
 
-from gen_models.config import RunConfig
+from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError
 from gen_models.fitting import check_images, make_trainer, read_checkpoint
@@ -18,7 +18,7 @@ from gen_models.folders import claim, write_status
 from gen_models.harness import Harness
 from gen_models.models import GenerativeModule
 from gen_models.models.state import not_finite
-from gen_models.provenance import make_record
+from gen_models.provenance import keep_skipped, make_record
 from gen_models.recipes import build, describe, trust
 from gen_models.records import Picture, Value, write_whole
 from gen_models.reporting.report import write_report
@@ -100,8 +100,7 @@ class Run:
     def __init__(self, config: RunConfig, folder: Path, name: str, command: str) -> None:
         quiet()
         self.config, self.folder, self.name, self.command = config, folder, name, command
-        if config.max_images < 1 or config.checks < 1:
-            raise UsageError("max_images and checks must be 1 or more")
+        check(config)
         if not config.train and config.ckpt_path is None:
             raise UsageError("train=false needs ckpt_path=FILE: there is nothing to evaluate")
         self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
@@ -120,6 +119,7 @@ class Run:
         self.model: GenerativeModule = build(
             config.model, "model", offered, shape=shape, scaler=scaler
         )
+        keep_skipped(self.data, self.model, self.folder)
         try:
             self.model.configure_optimizers()
         except (TypeError, ValueError) as error:

@@ -37,19 +37,26 @@ def run_config(plain: Mapping[Any, Any]) -> RunConfig:
     """The typed root of a composed configuration.
 
     Raises:
-        UsageError: If it has a key that is none, or a value outside its range.
+        UsageError: If it has a key that is none.
     """
     known = [one.name for one in fields(RunConfig)]
     for key in plain:
         if key not in known:
             raise UsageError(unknown_key(str(key), known))
-    config = RunConfig(**{str(key): value for key, value in plain.items()})
+    return RunConfig(**{str(key): value for key, value in plain.items()})
+
+
+def check(config: RunConfig) -> None:
+    """Refuse numbers at the root that are outside their range.
+
+    Raises:
+        UsageError: If there is one.
+    """
     if not 0 <= config.seed < 2**32:
         raise UsageError(f"seed={config.seed} must be a whole number from 0 to 2**32 - 1")
     for name in ("max_images", "checks"):
         if getattr(config, name) < 1:
             raise UsageError(f"{name}={getattr(config, name)} must be 1 or more")
-    return config
 
 
 def register() -> None:
@@ -100,6 +107,11 @@ def explain(error: BaseException) -> str | None:
         return _wrong_key(cause) or " ".join(str(error).split())
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _wrong_key(error) or " ".join(str(error).split())
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            "out of memory: lower data.batch_size or the sizes of the networks; "
+            "data.in_memory=false keeps the images on disk and off the GPU"
+        )
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return "a group of choices (model, data, evaluation, ...) takes the name of one, not null"
     return None

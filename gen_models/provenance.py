@@ -15,12 +15,22 @@ import torch
 
 from gen_models.data import ImageDataModule
 from gen_models.models import GenerativeModule
-from gen_models.records import Budget, Curve, Event, Picture, Record, Value
+from gen_models.records import Budget, Curve, Event, Picture, Record, Value, write_whole
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 AXES = ("images", "seconds")
 """What a history has beside its quantities."""
+
+
+def keep_skipped(data: ImageDataModule, model: GenerativeModule, folder: Path) -> None:
+    """Keep in the model's events and in the run folder which images were left out, and why."""
+    if not data.skipped:
+        return
+    lines = [f"{path}: {reason}" for path, reason in data.skipped]
+    text = f"{len(lines)} files cannot be read and are left out, named in skipped.txt"
+    model.events.append({"images": 0, "kind": "unreadable images", "text": text})
+    write_whole(folder / "skipped.txt", "\n".join([*lines, ""]))
 
 
 def make_record(

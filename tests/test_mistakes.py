@@ -2,6 +2,7 @@
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from gen_models.app import run
 from gen_models.config import explain, run_config
@@ -92,3 +93,9 @@ def test_a_gpu_that_is_not_there_is_asked_for(attempt, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert attempt("trainer=gpu").endswith("use trainer=cpu")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA:\nMore")])
+def test_too_little_memory_names_what_to_change(error):
+    assert "data.batch_size" in explain(error)
+    assert "\n" not in explain(error)

@@ -137,6 +137,8 @@ def read_images(
     """
     read = partial(_read_or_say, size=size, channels=channels, crop=crop)
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        # Remarks on what is no pixel, such as broken EXIF data, name no file and help nobody.
+        warnings.simplefilter("ignore")
         # Pillow only warns of an image with more pixels than it thinks safe, up to twice as many.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return list(pool.map(read, paths))

@@ -21,6 +21,8 @@ from gen_models.errors import UsageError
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TRAINING_FOLDERS = ("train", "val", "valid", "validation")
 SPLIT_FOLDERS = (*TRAINING_FOLDERS, "test")
+SHOWN = 10
+"""Unreadable files that a message names; `skipped` holds them all."""
 # Found files with their class, None where there are no class folders.
 Found = list[tuple[Path, str | None]]
 
@@ -72,9 +74,6 @@ class ImageFolder(ImageDataModule):
     The shorter side is scaled to `image_size` (bicubic, antialiased), the longer one cut evenly.
     What becomes of palettes, transparency, 16 bits and the like stands in `decode.standardise`.
     Every file is tried before anything is said, so that one run names all that are broken.
-
-    Attributes:
-        skipped: The unreadable files left out with `on_error=skip`, each with its reason.
     """
 
     name = "folder"
@@ -108,7 +107,6 @@ class ImageFolder(ImageDataModule):
         self.image_size = height_and_width(image_size)
         self.channels = channels
         self.on_error = on_error
-        self.skipped: list[Unreadable] = []
 
     def load(self) -> tuple[ImageSet, ImageSet | None]:
         """The training images and, if there is a `test` folder with images, those of the test set.
@@ -151,6 +149,11 @@ class ImageFolder(ImageDataModule):
             yield torch.from_numpy(images)
 
     def _find(self) -> tuple[Found, Found]:
+        if self.root.is_file():
+            raise UsageError(
+                f"data.root={self.root}: this is a file; give the folder of the images, and unpack "
+                "an archive first"
+            )
         if not self.root.is_dir():
             raise UsageError(f"data.root={self.root}: there is no such folder; give one of images")
         if not (self.root / "train").is_dir():
@@ -188,13 +191,14 @@ class ImageFolder(ImageDataModule):
     def _report(self, unreadable: list[Unreadable], count: int) -> None:
         if not unreadable:
             return
-        shown = unreadable if self.on_error == "skip" else unreadable[:3]
+        shown = unreadable[:SHOWN]
         named = "; ".join(f"{path.relative_to(self.root)}: {reason}" for path, reason in shown)
+        named += "; ..." if len(unreadable) > len(shown) else ""
         message = f"data.root={self.root}: {len(unreadable)} of {count} images cannot be read"
         if self.on_error == "raise" or len(unreadable) == count:
             raise UsageError(
-                f"{message} ({named}{'; ...' if len(unreadable) > len(shown) else ''}); mend or "
-                "remove them, or go on without them by data.on_error=skip"
+                f"{message} ({named}); mend or remove them, or go on without them by "
+                "data.on_error=skip"
             )
         self.skipped = unreadable
         warnings.warn(f"{message} and are left out ({named})", stacklevel=2)

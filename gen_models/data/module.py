@@ -1,6 +1,7 @@
 """The Lightning data module that splits, scales and serves images the same way for every model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from gen_models.data.binarisation import check_kind, fixed_draw
+from gen_models.data.decode import Unreadable
 from gen_models.data.draws import TEST_STREAM, TRAINING_STREAM
 from gen_models.data.images import ImageSet, content_hash
 from gen_models.data.loader import DeviceLoader, EpochOrder, place
@@ -16,7 +18,7 @@ from gen_models.data.memory import enough_memory
 from gen_models.data.options import SCALINGS, check_options
 from gen_models.data.ranges import Scaler
 from gen_models.data.splits import check_seed, check_splits, split
-from gen_models.data.storage import InMemory, Storage
+from gen_models.data.storage import InMemory, Storage, check_in_memory
 from gen_models.errors import UsageError
 
 
@@ -39,12 +41,14 @@ class ImageDataModule(LightningDataModule, ABC):
             official test set where there is one, within the training set otherwise.
         fingerprint: `content_hash` of the three splits; equal content, equal fingerprint.
         storage: Where the images of the splits lie.
+        skipped: Files that could not be read and are left out, each with its reason.
         density: Of the distribution that the data were drawn from, over pixels, event shape
             (C, H, W), float64 on the CPU; None where nobody knows it.
     """
 
     name: str = "images"
     density: Distribution | None = None
+    skipped: Sequence[Unreadable] = ()
     train: ImageSet
     shown: ImageSet
     validation: ImageSet
@@ -101,9 +105,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.seed = check_seed("seed", seed)
         self.limit = limit
         self.binarize = check_kind(binarize)
-        if in_memory not in (True, False, "auto"):
-            raise UsageError(f"data.in_memory={in_memory!r} must be one of auto, true, false")
-        self.in_memory = in_memory
+        self.in_memory = check_in_memory(in_memory)
 
     @abstractmethod
     def load(self) -> tuple[ImageSet, ImageSet | None]:

@@ -34,6 +34,17 @@ COPIES = 2
 """Of the images, while they are split: as they were loaded, and as the splits hold them."""
 
 
+def check_in_memory(option: InMemory) -> InMemory:
+    """The option itself.
+
+    Raises:
+        UsageError: If there is no such choice.
+    """
+    if option not in (True, False, "auto"):
+        raise UsageError(f"data.in_memory={option!r} must be one of auto, true, false")
+    return option
+
+
 @dataclass(frozen=True)
 class Storage:
     """A place for images.

@@ -91,8 +91,11 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def check_idx(path: Path) -> None:
+def check_idx(path: Path) -> int:
     """Compare an IDX file's length with the one its header promises.
+
+    Returns:
+        How many images or labels it holds.
 
     Raises:
         UsageError: If the header is not that of an IDX file of bytes, or the length differs.
@@ -102,13 +105,32 @@ def check_idx(path: Path) -> None:
     size = path.stat().st_size
     dimensions = header[3] if len(header) > 3 else 0
     sides = [int.from_bytes(header[4 * i : 4 * i + 4], "big") for i in range(1, dimensions + 1)]
+    promised = 4 + 4 * dimensions + math.prod(sides)
     # Two zero bytes, 8 for unsigned bytes, the number of dimensions, then their sizes.
     sound = header[:3] == b"\0\0\x08" and dimensions in (1, 3)
-    if not sound or size != 4 + 4 * dimensions + math.prod(sides):
+    if not sound or size != promised:
+        wrong = f"its header says {promised:,}" if sound else "no header of an IDX file"
         raise UsageError(
-            f"data: {path} is damaged or cut off ({size} bytes); delete it and set "
+            f"data: {path} is damaged or cut off ({size:,} bytes, {wrong}); delete it and set "
             "data.download=true"
         )
+    return sides[0]
+
+
+def check_idx_folder(folder: Path) -> None:
+    """Hold all IDX files against their headers, and labels against their images.
+
+    Raises:
+        UsageError: If a file is damaged, or there is not one label for each image.
+    """
+    counts = {path: check_idx(path) for path in sorted(folder.glob("*-ubyte")) if path.is_file()}
+    for path, count in counts.items():
+        labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+        if counts.get(labels, count) != count:
+            raise UsageError(
+                f"data: {path.name} holds {count:,} images and {labels.name} {counts[labels]:,} "
+                f"labels, in {folder}; delete both and set data.download=true"
+            )
 
 
 class TorchvisionImages(ImageDataModule):
@@ -182,9 +204,7 @@ class TorchvisionImages(ImageDataModule):
 
     def _read(self, split: dict[str, Any]) -> ImageSet:
         folder = self.root / self.source.folder
-        for path in sorted(folder.glob("*-ubyte")):
-            if path.is_file():
-                check_idx(path)
+        check_idx_folder(folder)
         try:
             opened = self._dataset_class()(str(self.root), download=False, **split)
         except (OSError, RuntimeError) as error:

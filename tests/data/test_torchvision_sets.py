@@ -1,5 +1,7 @@
+import io
 import os
 import pickle
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 import torchvision.datasets
 from PIL import Image
 
-from gen_models.data import TorchvisionImages
+from gen_models.data import ImageFolder, TorchvisionImages
 from gen_models.errors import UsageError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,7 +67,8 @@ def test_sizes_may_be_asked_for(idx_root):
 def test_damaged_idx_files_are_named(idx_root, file, damage):
     root, name, raw = idx_root
     (raw / file).write_bytes(damage((raw / file).read_bytes()))
-    assert f"{raw / file} is damaged or cut off" in refused(name, root)
+    size = (raw / file).stat().st_size
+    assert f"{raw / file} is damaged or cut off ({size:,} bytes" in refused(name, root)
 
 
 # The second is an IDX file, of four-byte floats.
@@ -190,3 +193,78 @@ def test_the_real_mnist():
     assert (train.images.min(), train.images.max()) == (0, 255)
     # The published mean of the training pixels.
     assert train.images.double().mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+
+
+def test_a_cut_file_is_told_of_with_both_sizes(idx_root):
+    root, name, raw = idx_root
+    path = raw / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "(1,000 bytes, its header says 9,424)" in refused(name, root)  # 16 + 12 * 28 * 28
+
+
+def test_labels_that_do_not_match_are_told_of_by_file(idx_root):
+    root, name, raw = idx_root
+    write_idx(raw / "train-labels-idx1-ubyte", np.zeros(11, np.uint8))
+    message = refused(name, root)
+    assert "train-images-idx3-ubyte holds 12 images" in message
+    assert "train-labels-idx1-ubyte 11 labels" in message
+
+
+class Payload:
+    """A pickle that makes a folder when it is read."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.place),)
+
+
+def test_a_pickle_in_the_place_of_a_batch_is_refused_and_does_not_run(tmp_path):
+    """CIFAR's files are pickles, and are read only where their checksum is the published one."""
+    batches = tmp_path / "cifar-10-batches-py"
+    batches.mkdir()
+    names = ["batches.meta", "test_batch", *(f"data_batch_{i}" for i in range(1, 6))]
+    payload = pickle.dumps(Payload(tmp_path / "run"))
+    for name in names:
+        (batches / name).write_bytes(payload)
+    assert "no complete cifar10" in refused("cifar10", tmp_path)
+    assert not (tmp_path / "run").exists()
+    pickle.loads(payload)  # it is a real one
+    assert (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npy", ".pkl", ".png"])
+def test_a_pickle_by_another_name_does_not_run(tmp_path, suffix):
+    payload = pickle.dumps(Payload(tmp_path / "run"))
+    for name in ("train_32x32", "test_32x32"):
+        (tmp_path / f"{name}{suffix}").write_bytes(payload)
+    assert "no complete svhn" in refused("svhn", tmp_path)
+    with pytest.raises(UsageError, match=r"no images in this folder|cannot be read"):
+        ImageFolder(tmp_path).load()
+    assert not (tmp_path / "run").exists()
+
+
+def hostile_archive(path):
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("../../escaped", "/tmp/gen_models_escaped", "cifar-10-batches-py/test_batch"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"bad"))
+
+
+def test_a_strangers_archive_is_not_unpacked(tmp_path, monkeypatch):
+    """What a download brings, or what lies there, is unpacked by its published checksum alone."""
+    root = tmp_path / "deep" / "root"
+    root.mkdir(parents=True)
+    hostile_archive(root / "cifar-10-python.tar.gz")
+
+    def fetch(url, path, **_):
+        hostile_archive(path)
+
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", fetch)
+    message = refused("cifar10", root, download=True)
+    assert "could not be fetched" in message
+    assert not (tmp_path / "escaped").exists()
+    assert not Path("/tmp/gen_models_escaped").exists()
+    assert not (root / "cifar-10-batches-py").exists()
