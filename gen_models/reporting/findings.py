@@ -7,7 +7,7 @@ from gen_models.reporting import words
 from gen_models.reporting.agreement import condensed, disagreements
 from gen_models.reporting.cells import Table
 from gen_models.reporting.configurations import differing, flat
-from gen_models.reporting.groups import MEASURED, Group
+from gen_models.reporting.groups import MEASURED, WATCHED, Group
 from gen_models.reporting.words import few, together
 
 
@@ -80,7 +80,7 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
 def _unlike(group: Group) -> list[str]:
     """In what the configurations of one model's runs differ, though they count as one."""
     configs = [flat(run.record.config) for run in (*group.runs, *group.repeated)]
-    keys = differing(configs)
+    keys = [key for key in differing(configs) if not key.startswith(WATCHED)]
     measured = [key for key in keys if key.startswith(MEASURED)]
     later = [key for key in keys if key not in measured]
     told = {

@@ -14,11 +14,11 @@ CROWD = 12
 """Groups of a section beyond which they are a search: counted, not named; no lines of their own."""
 
 
-TOLD = "logger."
-"""How keys begin that say where numbers are told as well, which makes no other model."""
-
 MEASURED = "evaluation."
-"""How the keys begin that no training depends on."""
+"""How the keys begin that say how a run was measured."""
+
+WATCHED = ("logger", "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trust")
+"""How the keys begin that say how training was looked at, which changes nothing in it."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
     for a seed that was measured in several ways, which are then what is compared.
     """
     configs = completed([run.record for run in runs])
-    keys = [key for key in differing(configs) if not key.startswith(TOLD)]
+    keys = [key for key in differing(configs) if not key.startswith(WATCHED)]
     trained = [key for key in keys if not key.startswith(MEASURED)]
     if len(keys) > len(trained) and _once(runs, configs, trained):
         keys = trained

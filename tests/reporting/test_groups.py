@@ -119,6 +119,18 @@ def test_how_a_run_was_measured_makes_no_other_model(record, groups):
     )
 
 
+def test_how_training_was_watched_makes_no_other_model(record, groups):
+    quiet = {"logger": {}, "trainer": {"enable_progress_bar": False, "precision": 32}}
+    loud = {"logger": {"name": ""}, "trainer": {"enable_progress_bar": True, "precision": 32}}
+    made = groups(*(record(seed=s, config=c) for s, c in enumerate((quiet, loud))))
+    assert [(group.label, len(group.finished)) for group in made] == [("vae", 2)]
+    told = all_findings(made, measurement_table(made), cost_table(made))
+    assert "Conditions" not in told
+    other = loud | {"trainer": {"enable_progress_bar": True, "precision": 16}}
+    made = groups(*(record(seed=s, config=c) for s, c in enumerate((quiet, other))))
+    assert [group.label for group in made] == ["vae (precision=32)", "vae (precision=16)"]
+
+
 def test_a_seed_that_was_measured_in_two_ways_is_compared_with_itself(record, groups):
     made = groups(*(record(seed=s, config=measured(n, s)) for s in (0, 1) for n in (100, 500)))
     assert [(g.label, len(g.finished)) for g in made] == [
