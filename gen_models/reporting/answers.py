@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gen_models.reporting.cells import Row, Table
-from gen_models.reporting.estimates import Estimate
+from gen_models.reporting.estimates import Estimate, percentage
 from gen_models.reporting.likeness import apart
 from gen_models.reporting.outcomes import certainty, contests_of, distance, outcome
 from gen_models.reporting.summaries import way
@@ -234,5 +234,5 @@ def _position(row: Row, estimate: Estimate) -> str:
     percent = way(estimate.value, row.values)
     # Floor and ceiling, in words for who meets them here first.
     way_there = "of the way from real data to a trivial model"
-    stands = "" if percent is None else f", {percent:.3g} % {way_there}"
+    stands = "" if percent is None else f", {percentage(percent)} {way_there}"
     return f"{estimate} {row.values[0].unit}{stands}"

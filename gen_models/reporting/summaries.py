@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from gen_models.records import Value
 from gen_models.reporting.cells import Cell, Row
-from gen_models.reporting.estimates import number, of_value, over_seeds
+from gen_models.reporting.estimates import number, of_value, over_seeds, percentage
 from gen_models.reporting.groups import Group
 from gen_models.reporting.likeness import alike, apart
 from gen_models.reporting.verdicts import differing
@@ -95,7 +95,7 @@ def standing(value: float, values: Sequence[Value]) -> str:
     """The way in words, for values with an aspect; of others a sentence tells."""
     percent = way(value, values)
     told = any(other.aspect for other in values)
-    return "" if percent is None or not told else f"{round(percent, 2):.3g} %{WAY}"
+    return "" if percent is None or not told else f"{percentage(percent)}{WAY}"
 
 
 def say_basis_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gen_models.records import Record
 from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.contests import Contest
-from gen_models.reporting.estimates import Estimate, number
+from gen_models.reporting.estimates import Estimate, number, percentage
 from gen_models.reporting.groups import CROWD, Group
 from gen_models.reporting.runs import Run, Unreadable
 from gen_models.reporting.summaries import way
@@ -176,7 +176,7 @@ def positions(labels: Sequence[str], table: Table) -> list[str]:
             if (percent := way(found.value, row.values)) is not None
         }
         if stands and not row.aspect:
-            each = ", ".join(f"{label} {percent:.3g} %" for label, percent in stands.items())
+            each = ", ".join(f"{label} {percentage(percent)}" for label, percent in stands.items())
             told.append(f"{row.head.text} ({each})")
         past += [
             f"{label} on {row.head.text}" for label, percent in stands.items() if percent >= 100

@@ -183,6 +183,9 @@ def test_a_tiny_part_of_the_way_is_none(record, value):
     ends = {"floor": Anchor(0.0, "real"), "ceiling": Anchor(1e12, "noise")}
     table = run_table(record("vae", 0, value(3.0, aspect="distance", **ends)))
     assert table.rows[0].cells[0].notes == ("0 % from floor to ceiling",)
+    ends["ceiling"] = Anchor(0.02, "noise")
+    table = run_table(record("vae", 0, value(3.0, aspect="distance", **ends)))
+    assert table.rows[0].cells[0].notes == ("15,000 % from floor to ceiling",)
 
 
 def test_sentences_on_aspects_give_p_alone(record, value, groups):
