@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from safetensors.torch import save_file
 
+from gen_models.allowed import trust
 from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError
@@ -19,7 +20,7 @@ from gen_models.harness import Harness
 from gen_models.models import GenerativeModule
 from gen_models.models.state import not_finite
 from gen_models.provenance import keep_skipped, make_record
-from gen_models.recipes import build, describe, trust
+from gen_models.recipes import build, describe
 from gen_models.records import Picture, Value, write_whole
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table

@@ -10,6 +10,7 @@ from typing import Any
 
 from gen_models.config import RunConfig, run_config
 from gen_models.errors import UsageError
+from gen_models.recipes import check_literal
 from gen_models.records import Record
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -46,6 +47,7 @@ def recorded_config(record: Record, folder: Path, overrides: Sequence[str]) -> R
     """
     from omegaconf import OmegaConf
 
+    check_literal(record.config, "config")
     schema = OmegaConf.structured(RunConfig)
     plain: Any = OmegaConf.to_container(OmegaConf.merge(schema, record.config))
     config = RunConfig(**plain)

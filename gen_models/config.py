@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from gen_models.allowed import guard_hydra
 from gen_models.errors import Diverged, UsageError
 from gen_models.extras import keep_private
 from gen_models.signatures import unknown_key
@@ -70,6 +71,7 @@ def register() -> None:
         os.environ.update(HYDRA_FULL_ERROR="1", GEN_MODELS_ONE_LINE_ERRORS="1")
     keep_private()
     ConfigStore.instance().store(name="schema", node=RunConfig)
+    guard_hydra()
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from gen_models.composing import composed, recorded_config
 from gen_models.config import explain, register
 from gen_models.errors import UsageError
 from gen_models.records import Measured, Record
+from gen_models.records.schema import one_line
 from gen_models.reporting.runs import Unreadable, find_runs, read_run
 
 __all__ = ["evaluate", "main", "recorded_config", "sort_words"]
@@ -201,8 +202,8 @@ def _measure(run: Path, overrides: Sequence[str], command: str) -> bool:
         return False
     seconds = record.budget.evaluation_seconds
     print(
-        f"{record.model}, seed {record.seed}: {len(record.values)} values in {seconds:.0f} seconds,"
-        f" {run / 'report.html'}",
+        f"{one_line(record.model)}, seed {record.seed}: {len(record.values)} values in"
+        f" {seconds:.0f} seconds, {run / 'report.html'}",
         flush=True,
     )
     return True

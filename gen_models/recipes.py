@@ -2,50 +2,22 @@
 
 A *recipe* is a mapping with `_target_` (a dotted path), its keyword arguments and, for a factory,
 `_partial_`: Hydra's own notation. `build` makes the object, `describe` gives the recipe of one.
-Every `_target_` has to lie under an allowed prefix, and so has the module that really defines what
-it resolves to; Hydra's own block-list lets `torch.load` through, which can run code from a file.
+Every `_target_` is one that `allowed` lets in; Hydra's own block-list lets `torch.load` through,
+which can run code from a file.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
+from gen_models.allowed import resolve
 from gen_models.errors import UsageError
 from gen_models.signatures import check_arguments, no_object, parameters
-
-ALLOWED = (
-    "gen_models.",
-    "torch.nn.",
-    "torch.optim.",
-    "pytorch_lightning.callbacks.",
-    "pytorch_lightning.loggers.",
-    "pytorch_lightning.trainer.",
-)
-_trusted: list[str] = []
-
-
-def trust(prefixes: Sequence[str]) -> None:
-    """Allow targets of further packages, named by the user (`trust=[my_package]`)."""
-    _trusted[:] = [prefix.rstrip(".") + "." for prefix in prefixes]
-
-
-@contextmanager
-def trusting(prefixes: Sequence[str]) -> Iterator[None]:
-    """Allow them for a while, and what was allowed before afterwards."""
-    before = list(_trusted)
-    trust(prefixes)
-    try:
-        yield
-    finally:
-        trust(before)
 
 
 def build(
@@ -75,11 +47,12 @@ def build(
     if not isinstance(recipe, Mapping):
         assert not arguments, "only a recipe takes arguments"
         return recipe
+    check_literal(recipe, where)
     if offered:
-        known = parameters(_resolve(str(recipe["_target_"]), where))
+        known = parameters(resolve(str(recipe["_target_"]), where))
         arguments |= {k: v for k, v in offered.items() if k in known}
     for place, node in _nodes(recipe, where):
-        target = _resolve(str(node["_target_"]), place)
+        target = resolve(str(node["_target_"]), place)
         check_arguments(target, node, arguments if node is recipe else {}, place)
     try:
         return _make(recipe, arguments)
@@ -183,6 +156,23 @@ def _path(target: Any) -> str:
     return f"{target.__module__}.{target.__qualname__}"
 
 
+def check_literal(data: Any, place: str) -> None:
+    """Refuse text in plain data that Hydra would read as an interpolation: it could give recipes.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    if isinstance(data, Mapping):
+        for key, item in data.items():
+            check_literal(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(data, str):
+        if "${" in data:
+            raise UsageError(f"{place}={data}: nothing resolves ${{...}} here; write the value")
+    elif isinstance(data, Sequence):
+        for index, item in enumerate(data):
+            check_literal(item, f"{place}.{index}")
+
+
 def _nodes(recipe: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every recipe inside `recipe`, itself first, with its place in the config."""
     if isinstance(recipe, Mapping):
@@ -193,40 +183,3 @@ def _nodes(recipe: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif isinstance(recipe, Sequence) and not isinstance(recipe, str):
         for index, item in enumerate(recipe):
             yield from _nodes(item, f"{place}.{index}")
-
-
-def _resolve(path: str, place: str) -> Any:
-    allowed = (*ALLOWED, *_trusted)
-    refusal = UsageError(
-        f"{place or 'config'}._target_={path} is not allowed: targets come from "
-        f"{', '.join(prefix.rstrip('.') for prefix in allowed)}; trust=[PACKAGE] allows your own"
-    )
-    if not path.startswith(allowed):
-        raise refusal
-    target = _locate(path, place)
-    # gen_models.app.os.system begins well and ends elsewhere: what counts is where it was defined.
-    if not f"{getattr(target, '__module__', '')}.".startswith(allowed):
-        raise refusal
-    return target
-
-
-def _locate(path: str, place: str) -> Any:
-    """Import the longest module prefix of `path` and take the rest as attributes."""
-    parts = path.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        name = ".".join(parts[:cut])
-        try:
-            found: Any = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise
-            continue
-        for part in parts[cut:]:
-            if not hasattr(found, part):
-                names = [n for n in dir(found) if not n.startswith("_")]
-                hint = difflib.get_close_matches(part, names, n=1)
-                also = f"; did you mean {hint[0]}?" if hint else ""
-                raise UsageError(f"{place}._target_={path}: {name} has no {part}{also}")
-            found = getattr(found, part)
-        return found
-    raise UsageError(f"{place}._target_={path}: there is no such module")

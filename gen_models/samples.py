@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gen_models.allowed import trust
 from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
 from gen_models.data.samples import read_samples
@@ -18,7 +19,7 @@ from gen_models.evaluation.given import Given
 from gen_models.folders import claim, write_status
 from gen_models.harness import Harness, sample_count
 from gen_models.provenance import commit, hardware, now, versions
-from gen_models.recipes import build, describe, trust
+from gen_models.recipes import build, describe
 from gen_models.records import Budget, Record
 from gen_models.reporting.report import write_report
 

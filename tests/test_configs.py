@@ -192,7 +192,7 @@ def test_a_second_stage_may_hang_on_how_many_images_there_are():
 
 
 def test_options_that_end_nowhere_take_every_key(tmp_path, monkeypatch):
-    from gen_models.recipes import trust
+    from gen_models.allowed import trust
 
     source = """
         class Open:
@@ -214,7 +214,7 @@ def test_options_that_end_nowhere_take_every_key(tmp_path, monkeypatch):
 
 
 def test_a_strangers_package_is_allowed_by_name_alone(tmp_path, monkeypatch):
-    from gen_models.recipes import trust
+    from gen_models.allowed import trust
 
     (tmp_path / "stranger.py").write_text("class Thing:\n    size = 3\n")
     monkeypatch.syspath_prepend(str(tmp_path))

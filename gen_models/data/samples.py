@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -91,11 +92,13 @@ def _array(path: Path) -> npt.NDArray[np.generic]:
             held = np.load(stream, allow_pickle=False)
             if isinstance(held, np.ndarray):
                 return held
-            arrays = {name: held[name] for name in held.files}
+            entries = {name: held[name] for name in held.files}
     except FileNotFoundError:
         raise UsageError(f"--samples {path}: there is no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise UsageError(f"--samples {path}: cannot be read ({first_line(error)})") from None
+    # Any zip file opens, a checkpoint of torch too; what is no array in it comes as bytes.
+    arrays = {name: entry for name, entry in entries.items() if isinstance(entry, np.ndarray)}
     images = [name for name, array in arrays.items() if array.ndim in (3, 4)]
     chosen = "arr_0" if "arr_0" in images else images[0] if len(images) == 1 else None
     if chosen is None:

@@ -67,7 +67,6 @@ QUANTITIES = (
     Quantity(r"mode_deviation_", "true deviations", 0),
     Quantity(r"probe_deviation_|observation_noise_", "pixels in [0, 1], standard deviation", 0),
     Quantity(r"critic_distance_", "pixels, L2"),
-    Quantity(r"(class_kl|mode_kl)_nats_", "nats", 0),
     Quantity(r"feature_kl_|\w+_nats_", "nats"),
 )
 """In this order: the first that fits a name counts. A name that none fits is somebody's own."""

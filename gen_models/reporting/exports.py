@@ -1,7 +1,8 @@
 """The numbers of a comparison for other programs: report.csv, and report.json with the runs.
 
 A row is one model on one measurement on one set of data; both files hold the same rows under the
-same names. In CSV an empty field is what null is in JSON, and numbers are written in full.
+same names. In CSV an empty field is what null is in JSON, numbers are written in full, and text
+that begins as a formula does has an apostrophe before it.
 
 - `section`: number of the section in the report, from 1; rows of two sections are not comparable.
 - `data`: name of the data.
@@ -83,8 +84,13 @@ def _csv(rows: Sequence[Row]) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _inert(item) for key, item in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _inert(item: Any) -> Any:
+    """A field that no spreadsheet takes for a formula: text that begins like one is quoted."""
+    return f"'{item}" if isinstance(item, str) and item.startswith(tuple("=+-@\t\r")) else item
 
 
 def _rows(index: int, section: Section, table: Table) -> Iterator[Row]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen_models.records import Record, Value
+from gen_models.records.schema import one_line
 from gen_models.reporting.estimates import of_value
 from gen_models.reporting.tables import run_table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 
@@ -28,12 +30,10 @@ def print_table(
     """
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = console or Console()
     reason = f": {record.reason}" if record.reason else ""
-    # Text, not markup: a name such as [red] is printed and not obeyed.
-    title = Text(f"{record.model} on {record.data}, seed {record.seed}, {record.status}{reason}")
+    title = _plain(f"{record.model} on {record.data}, seed {record.seed}, {record.status}{reason}")
     console.print(title, style="bold")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("Measurement", ratio=5, overflow="fold")
@@ -43,18 +43,25 @@ def print_table(
     titles = Counter(value.title for value in shown)
     for aspect, rows in run_table(replace(record, values=shown)).parts:
         if aspect:
-            table.add_row(Text(aspect, style="bold"))
+            table.add_row(_plain(aspect), style="bold")
         for (value,) in (row.values for row in rows):
             # Two protocols of one measurement are told apart by the name, which carries them.
             head = value.title if titles[value.title] == 1 else value.name
             arrow = ARROWS.get(value.better or "", "")
-            table.add_row(Text(head + arrow), *map(Text, _shown(value)))
+            table.add_row(_plain(head + arrow), *map(_plain, _shown(value)))
     if shown:
         console.print(table)
     if others:
-        console.print(Text(_rest(others)))
+        console.print(_plain(_rest(others)))
     if report:
-        console.print(Text(f"Report: {report}"), soft_wrap=True)
+        console.print(_plain(f"Report: {report}"), soft_wrap=True)
+
+
+def _plain(text: str) -> "Text":
+    """Text that is printed and not obeyed: neither [red] nor the terminal's own escape codes."""
+    from rich.text import Text
+
+    return Text(one_line(text, most=10_000))
 
 
 def _first_view(values: Sequence[Value]) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
