@@ -1,12 +1,14 @@
 """Train, evaluate and report one generative model: `python run.py --help`."""
 
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from gen_models.config import one_line_errors, register, run_config
+from gen_models.config import RunConfig, one_line_errors, register, run_config
+from gen_models.errors import UsageError
 
 register()
 
@@ -20,13 +22,27 @@ def main(config: DictConfig) -> None:
     from gen_models.app import run  # late: --help and --cfg need no torch
 
     job = HydraConfig.get()
-    command = " ".join(["python run.py", *job.overrides.task])
+    command = shlex.join(["python", "run.py", *job.overrides.task])
     # A sweep goes on with its other jobs, so that there the error is Hydra's to keep.
     told = nullcontext() if job.mode == RunMode.MULTIRUN else one_line_errors()
     with told:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(plain, dict)
-        run(run_config(plain), Path(job.runtime.output_dir), job.runtime.choices["model"], command)
+        options = run_config(plain)
+        folder = Path(job.runtime.output_dir)
+        refuse_nowhere(options, folder, job.overrides.hydra)
+        run(options, folder, job.runtime.choices["model"], command)
+
+
+def refuse_nowhere(options: RunConfig, folder: Path, overrides: list[str]) -> None:
+    """A run to go on with has to be named: by default each has a new folder."""
+    named = any(word.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for word in overrides)
+    wanted = options.resume or options.ckpt_path == "last"
+    if wanted and not named and not (folder / "status.json").exists():
+        raise UsageError(
+            "resume=true: which run? Name its folder: hydra.run.dir=RUN (hydra.sweep.dir=SWEEP "
+            "with -m)"
+        )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class RunConfig:
     seed: int = 0
     max_images: int = 0
     checks: int = 10
+    save_seconds: float = 300.0
+    resume: bool = False
     train: bool = True
     evaluate: bool = True
     ckpt_path: str | None = None

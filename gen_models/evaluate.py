@@ -61,8 +61,8 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
 
     from gen_models.app import Run  # late: a mistake in the words costs no torch
 
-    work = Run(config, folder, record.model, record.command)
-    work.load(work.checkpoint or {})
+    work = Run(config, folder, record.model, record.command, config.ckpt_path)
+    work.load()
     if (fault := work.fault()) is not None:
         raise UsageError(f"nothing to measure: {fault}")
     started = time.monotonic()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
@@ -21,8 +19,11 @@ from gen_models.extras import install
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
+from gen_models.training.checkpoint_io import WholeCheckpointIO
 from gen_models.training.collapse import PosteriorCollapse
 from gen_models.training.divergence import FiniteCheckpoint
+from gen_models.training.interruption import Interruption
+from gen_models.training.last_checkpoint import LastCheckpoint
 from gen_models.training.watch import Watch
 
 Score = Callable[[GenerativeModule], float]
@@ -30,7 +31,13 @@ Draw = Callable[[GenerativeModule, Path], None]
 
 
 def make_trainer(
-    config: RunConfig, folder: Path, batch_size: int, name: str, score: Score, draw: Draw
+    config: RunConfig,
+    folder: Path,
+    batch_size: int,
+    name: str,
+    score: Score,
+    draw: Draw,
+    asked: Interruption,
 ) -> pl.Trainer:
     """A trainer that validates `checks` times over the budget.
 
@@ -41,19 +48,21 @@ def make_trainer(
         name: Of the score.
         score: What `best.ckpt` is chosen by, lower is better; `last.ckpt` lies apart from it.
         draw: Writes a grid of samples.
+        asked: Whether a signal has asked for the end of training.
 
     Raises:
         UsageError: If Lightning cannot have what the configuration asks for.
     """
-    save = partial(FiniteCheckpoint, dirpath=folder / "checkpoints", enable_version_counter=False)
+    monitor = f"validation/{name}"
     callbacks: list[pl.Callback] = [
         ImageBudget(config.max_images),
-        Selection(f"validation/{name}", score),
+        Selection(monitor, score),
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
         Watch(),
-        save(filename="best", monitor=f"validation/{name}"),
-        save(filename="last"),
+        # Lightning asks those that save behind all others, in this order: `last` knows of `best`.
+        FiniteCheckpoint(folder / "checkpoints", "best", monitor, enable_version_counter=False),
+        LastCheckpoint(folder / "checkpoints", config.save_seconds, asked),
         *build_each(config.callbacks, "callbacks").values(),
     ]
     if config.trainer.get("enable_progress_bar", True):
@@ -66,6 +75,7 @@ def make_trainer(
             "trainer",
             callbacks=callbacks,
             logger=make_loggers(config, folder),
+            plugins=[WholeCheckpointIO()],
             default_root_dir=folder,
             num_sanity_val_steps=0,
             enable_model_summary=False,
@@ -114,26 +124,6 @@ def check_trainer(options: dict[str, Any]) -> None:
     every = options.get("log_every_n_steps", 1)
     if isinstance(every, int) and every < 1:
         raise UsageError("trainer.log_every_n_steps must be 1 or more")
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """A checkpoint, read as plain data and tensors: nothing in it is run.
-
-    Raises:
-        UsageError: If it is missing, or no whole checkpoint of this package.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UsageError(f"ckpt_path={path}: there is no such file") from None
-    except Exception as error:  # torch's own text advises to switch the safety off
-        raise UsageError(f"ckpt_path={path}: not a readable checkpoint") from error
-    missing = {"state_dict", "images_seen", "training_seconds", "noise"} - set(checkpoint)
-    if missing:
-        raise UsageError(
-            f"ckpt_path={path}: no checkpoint of gen_models (it has no {missing.pop()})"
-        )
-    return checkpoint
 
 
 def check_images(model: GenerativeModule, data: ImageDataModule) -> None:

@@ -15,8 +15,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gen_models.allowed import trusting
+from gen_models.checkpoints import read_checkpoint
 from gen_models.errors import UsageError
-from gen_models.fitting import read_checkpoint
 from gen_models.models import GenerativeModule, LatentVariableModel
 from gen_models.recipes import build, describe
 from gen_models.records.files import write_whole

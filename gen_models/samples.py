@@ -16,7 +16,7 @@ from gen_models.data import ImageDataModule
 from gen_models.data.samples import read_samples
 from gen_models.errors import UsageError
 from gen_models.evaluation.given import Given
-from gen_models.folders import claim, write_status
+from gen_models.folders import begun
 from gen_models.harness import Harness, sample_count
 from gen_models.provenance import commit, hardware, now, versions
 from gen_models.recipes import build, describe
@@ -55,8 +55,7 @@ def evaluate_samples(
     images, chosen = chosen_images(images, config.evaluation, len(data.train))
     harness = Harness({**config.evaluation, "samples": len(images)}, data)
     folder = out or Path("runs", f"{name}-{data.name}", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
-    claim(folder, model=name, seed=config.seed)
-    try:
+    with begun(folder, model=name, seed=config.seed):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         values, pictures = harness.evaluate(Given(images, device), folder)
         record = Record(
@@ -80,11 +79,8 @@ def evaluate_samples(
             sampling=f"images from files: {chosen}",
         )
         record.write(folder / "record.json")
-    except BaseException as error:
-        write_status(folder, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
-        raise
-    write_status(folder, "finished")
-    return record, write_report(folder)
+        report = write_report(folder)
+    return record, report
 
 
 def chosen_images(

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "recipes": {"allowed", "signatures"} | LEAVES,
     "config": {"allowed", "extras", "signatures"} | LEAVES,
     "extras": set(),
-    "loading": {"allowed", "fitting", "models", "recipes", "records"} | LEAVES,
+    "loading": {"allowed", "checkpoints", "models", "recipes", "records"} | LEAVES,
     "export": {"capabilities", "extras", "loading", "models", "modes"} | LEAVES,
     "records": LEAVES,
     "networks": LEAVES,
@@ -48,8 +48,10 @@ MAY_IMPORT = {
         "evaluation.likelihood",
         "models.base",
         "models.phase",
+        "models.state",
         "models.sums",
         "modes",
+        "records",
     }
     | LEAVES,
     "evaluation": {
@@ -80,7 +82,17 @@ MAY_IMPORT = {
     }
     | LEAVES,
 }
-TOP = {"app", "evaluate", "harness", "fitting", "provenance", "folders", "__init__"}
+TOP = {
+    "app",
+    "checkpoints",
+    "evaluate",
+    "harness",
+    "fitting",
+    "provenance",
+    "folders",
+    "resuming",
+    "__init__",
+}
 
 
 def name_of(path):

@@ -11,11 +11,11 @@ import torch
 import gen_models
 from gen_models import load_run
 from gen_models.app import run
+from gen_models.checkpoints import read_checkpoint
 from gen_models.config import RunConfig
 from gen_models.data import Digits
 from gen_models.errors import UsageError
 from gen_models.export import main
-from gen_models.fitting import read_checkpoint
 from gen_models.loading import DESCRIPTION
 from gen_models.models import GAN, VAE
 

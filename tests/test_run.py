@@ -305,9 +305,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    last = folder / "checkpoints" / "last.ckpt"
-    assert f"ckpt_path={last}" in output
-    stored = torch.load(last, weights_only=True)
+    words = f"max_images=100_000_000 checks=1 hydra.run.dir={folder} resume=true"
+    assert f"Go on with: python run.py {words}\n" in output
+    stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert stored["images_seen"] == record(folder).budget.images_seen > 0
     assert record(folder).status == "interrupted"
 

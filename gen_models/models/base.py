@@ -129,9 +129,10 @@ class GenerativeModule(Logged):
 
     def on_validation_end(self) -> None:
         """Write the validation means to the loggers, over images seen."""
-        if self._noise is not None:
-            set_random_state(self._noise)
-            self._noise = None
+        if self._noise is None:  # a checkpoint was saved, and has done it
+            return
+        set_random_state(self._noise)
+        self._noise = None
         if self.trainer.sanity_checking:
             return
         values = self.trainer.callback_metrics.items()
@@ -151,14 +152,16 @@ class GenerativeModule(Logged):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the class, the counters, the history and the state of the noise."""
+        if self.trainer.validating:  # callbacks save before the module has had its turn
+            self.on_validation_end()
         checkpoint["target"] = f"{type(self).__module__}.{type(self).__qualname__}"
         checkpoint["images_seen"] = self.images_seen
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)
         checkpoint["events"] = copy.deepcopy(self.events)
         checkpoint["training_seconds"] = self._seconds()
-        # During validation, training's own state is the one put aside.
-        checkpoint["noise"] = random_state() if self._noise is None else self._noise
+        checkpoint["sums"] = self._sums.state_dict()
+        checkpoint["noise"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore counters and history, and the noise too where training goes on."""
@@ -166,6 +169,8 @@ class GenerativeModule(Logged):
             self.restore(checkpoint)
         else:
             self.restore(checkpoint, compare=tuple(self.hparams))
+            if "sums" in checkpoint:
+                self._sums.load_state_dict(checkpoint["sums"])
             self._noise = checkpoint["noise"]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,16 +14,29 @@ from gen_models.errors import UsageError
 
 
 def random_state() -> dict[str, Any]:
-    """Torch's random states, as a checkpoint can hold them: of the CPU and of every GPU."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+    """All global random states, as a checkpoint can hold them: torch's, NumPy's and Python's."""
+    kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state(legacy=True))
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": (kind, keys.tolist(), *rest),
+        "python": random.getstate(),
+    }
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put torch's random states back; GPUs that are no longer there are left out."""
+    """Put random states back; GPUs that are no longer there are left out.
+
+    Args:
+        state: What `random_state` gave; of an older version it may be torch's alone.
+    """
     torch.set_rng_state(state["cpu"].cpu())
     for device, kept in enumerate(state["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(kept.cpu(), device)
+    if "numpy" in state:
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, np.array(keys, np.uint32), *rest))
+        random.setstate(state["python"])
 
 
 FROM_DATA = ("shape", "scaler", "num_classes", "training_images")

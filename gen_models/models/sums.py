@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,3 +60,12 @@ class Sums:
         """Begin anew."""
         self._totals.clear()
         self._turns.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that goes on within an interval has to find again."""
+        return {"totals": dict(self._totals), "turns": [(tuple(t), v) for t, v in self._turns]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._totals = dict(state["totals"])
+        self._turns = [(Turn(*turn), total) for turn, total in state["turns"]]

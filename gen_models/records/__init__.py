@@ -1,6 +1,6 @@
 """The record of a run: the contract between those who measure and those who report."""
 
-from gen_models.records.files import write_whole
+from gen_models.records.files import whole, write_whole
 from gen_models.records.record import (
     SCHEMA,
     Budget,
@@ -23,5 +23,6 @@ __all__ = [
     "Picture",
     "Record",
     "Value",
+    "whole",
     "write_whole",
 ]

@@ -23,6 +23,7 @@ from rich.progress import (
 
 from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
+from gen_models.records import whole
 from gen_models.training.trackers import show
 
 
@@ -86,13 +87,20 @@ class SampleGrid(pl.Callback):
         self.folder = folder
         self.draw = draw
 
+    def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Remove what a killed run has drawn behind the checkpoint that this one begins at."""
+        for path in self.folder.glob("*.png"):
+            if path.stem.isdecimal() and int(path.stem) > module.images_seen:
+                path.unlink()
+
     def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Draw, for the folder and for the loggers that show pictures."""
         if trainer.sanity_checking or module.diverged is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{module.images_seen:09d}.png"
-        self.draw(module, path)
+        with whole(path) as part:
+            self.draw(module, part)
         for logger in trainer.loggers:
             show(logger, "samples", path, module.images_seen)
 

@@ -9,40 +9,50 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-import pytorch_lightning as pl
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 @dataclass
 class Interruption:
-    """Which signal asked for the end, if one did."""
+    """Which signal asked for the end, if one did.
+
+    Attributes:
+        signal: The first one.
+        patient: Whether somebody looks at `signal` now and then: the first one only asks.
+    """
 
     signal: int | None = None
+    patient: bool = False
+
+    def __call__(self, number: int, frame: FrameType | None = None) -> None:
+        """Ask for the end; end at once where nobody looks, or where that was asked before."""
+        first, self.signal = self.signal is None, self.signal or number
+        if not (first and self.patient):
+            raise KeyboardInterrupt
+
+    def listen(self) -> None:
+        """Take Ctrl-C and SIGTERM, from whoever has them."""
+        if threading.current_thread() is threading.main_thread():  # no other may
+            for number in SIGNALS:
+                signal.signal(number, self)
+
+
+def signal_name(asked: Interruption) -> str | None:
+    """Of the signal that asked for the end, in words; None where none did."""
+    if asked.signal is None:
+        return None
+    return "Ctrl-C" if asked.signal == signal.SIGINT else signal.Signals(asked.signal).name
 
 
 @contextmanager
-def gentle_stop(trainer: pl.Trainer) -> Iterator[Interruption]:
-    """Let the first Ctrl-C or SIGTERM end training after the step, and the second at once.
-
-    Args:
-        trainer: Whose training is under way.
-    """
+def listening() -> Iterator[Interruption]:
+    """Hear Ctrl-C and SIGTERM as long as the block lasts."""
     asked = Interruption()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if asked.signal is not None:
-            raise KeyboardInterrupt
-        asked.signal = number
-        trainer.should_stop = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may set handlers
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = [signal.getsignal(number) for number in SIGNALS]
+    asked.listen()
     try:
         yield asked
-    except SIGTERMException:  # Lightning's own handler ends training after the step, too
-        asked.signal = signal.SIGTERM
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in zip(SIGNALS, before, strict=True):
+                signal.signal(number, handler)

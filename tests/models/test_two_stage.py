@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from gen_models.app import ONLY_TRAINING
+from gen_models.checkpoints import ONLY_TRAINING
 from gen_models.errors import UsageError
 from gen_models.models import VAE, FactorVAE, TwoStageVAE
 from gen_models.networks import MLPGenerator, MLPTrunk

@@ -1,10 +1,8 @@
-"""Budget, selection, grids, progress and the gentle stop."""
+"""Budget, selection, grids and progress."""
 
-import signal
 from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,7 +15,6 @@ from gen_models.training.callbacks import (
     Selection,
     losses,
 )
-from gen_models.training.interruption import gentle_stop
 from tests.models.conftest import SHAPE, parts, quiet_trainer
 
 
@@ -86,33 +83,3 @@ def test_losses_are_named_by_phase():
     assert losses(gan) == "discriminator loss 1.5  generator loss 0.25"
     gan.history = []
     assert losses(gan) == ""
-
-
-class Signalling(pl.Callback):
-    """Sends this process a signal after two batches."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, index):
-        if module.iterations == 2:
-            signal.raise_signal(self.number)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_ends_training_after_the_step(number, images, tmp_path):
-    before = signal.getsignal(signal.SIGINT)  # ignored in a shell's background jobs
-    model = VAE(**parts())
-    trainer = quiet_trainer(tmp_path, max_epochs=50, callbacks=[Signalling(number)])
-    with gentle_stop(trainer) as asked:
-        trainer.fit(model, images)
-    assert asked.signal == number
-    assert model.images_seen == 32
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_the_second_signal_ends_it_at_once(tmp_path):
-    with gentle_stop(quiet_trainer(tmp_path)):
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,67 @@
+"""Runs in processes that are cheap to start and to kill.
+
+They are forked from a server that has imported all there is to import, and has computed nothing:
+a process that imports torch and Lightning costs seconds, a fork of one milliseconds.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+from gen_models.app import run
+from gen_models.config import RunConfig
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["tests.kills", "sklearn.datasets", "matplotlib.backends.backend_svg"]
+)
+
+
+def train(config, folder):
+    """What a killed process does: one run, told of in a file."""
+    with (
+        Path(f"{folder}.txt").open("a") as told,
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(told),
+    ):
+        run(RunConfig(**config), Path(folder), "model", "python run.py")
+
+
+def die_at(count, config, folder):
+    """Train, and die by SIGKILL before the `count`-th file is put in its place."""
+    replace, calls = os.replace, iter(range(count - 1, -1, -1))
+
+    def deadly(*names):
+        if next(calls) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*names)
+
+    os.replace = deadly
+    train(config, folder)
+
+
+def start(target, *arguments):
+    """A process at work."""
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def ended(process, seconds=300):
+    """Its exit status; negative: the signal that killed it."""
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"still at work after {seconds} seconds")
+    return process.exitcode
+
+
+def killed_after(seconds, target, *arguments):
+    """Kill after so many seconds; the status where it ended before."""
+    process = start(target, *arguments)
+    time.sleep(seconds)
+    process.kill()
+    return ended(process)
