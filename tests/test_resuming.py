@@ -1,0 +1,111 @@
+"""What a run folder leaves to be done, and whether the same run is asked for."""
+
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+
+from gen_models.checkpoints import newest, read_checkpoint
+from gen_models.config import RunConfig
+from gen_models.errors import UsageError
+from gen_models.folders import claim, taken, write_config
+from gen_models.recipes import describe
+from gen_models.resuming import again, refuse_changes, settled
+from gen_models.training.checkpoint_io import WholeCheckpointIO
+
+CONFIG = RunConfig(
+    model={"_target_": "gen_models.models.VAE", "latent_dim": 16},
+    data={"_target_": "gen_models.data.Digits", "batch_size": 64, "root": "a"},
+    max_images=100,
+)
+PLAIN = {"state_dict": {}, "training_seconds": 1.0, "noise": {}, "images_seen": 0}
+
+
+def save(folder, name, seen):
+    path = folder / "checkpoints" / name
+    WholeCheckpointIO().save_checkpoint({**PLAIN, "images_seen": seen}, path)
+    return path
+
+
+def test_a_changed_configuration_is_refused_by_the_names_of_its_keys(tmp_path):
+    write_config(tmp_path, describe(CONFIG.__dict__))
+    refuse_changes(tmp_path, describe(CONFIG.__dict__))
+    changed = replace(CONFIG, model={**CONFIG.model, "latent_dim": 8}, seed=3)
+    with pytest.raises(UsageError) as error:
+        refuse_changes(tmp_path, describe(changed.__dict__))
+    assert "model.latent_dim is 16 there and 8 here" in str(error.value)
+    assert "seed is 0 there and 3 here" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_budget_places_and_words_may_change(tmp_path):
+    write_config(tmp_path, describe(CONFIG.__dict__))
+    data = {**CONFIG.data, "root": "b"}
+    more = replace(CONFIG, data=data, max_images=200, checks=3, resume=True, evaluate=False)
+    refuse_changes(tmp_path, describe(more.__dict__))
+
+
+def test_last_is_lightnings_word_for_resume():
+    assert settled(replace(CONFIG, ckpt_path="last")) == replace(CONFIG, resume=True)
+    assert settled(replace(CONFIG, ckpt_path="a.ckpt")).ckpt_path == "a.ckpt"
+    with pytest.raises(UsageError, match=r"gen_models\.evaluate"):
+        settled(replace(CONFIG, ckpt_path="last", train=False))
+
+
+def test_the_command_that_goes_on_says_nothing_twice(tmp_path):
+    command = "python run.py model=gan 'evaluation/features=[random,components]' resume=true"
+    words = "python run.py model=gan 'evaluation/features=[random,components]'"
+    assert again(command, "hydra.run.dir", "a/b") == f"{words} hydra.run.dir=a/b resume=true"
+    assert again("python run.py ckpt_path=last", "hydra.run.dir", "a,b") == (
+        "python run.py 'hydra.run.dir='\"'\"'a,b'\"'\"'' resume=true"
+    )
+
+
+def test_where_the_last_checkpoint_is_damaged_the_one_before_it_is_taken(tmp_path, capsys):
+    assert newest(tmp_path) is None
+    previous, last = save(tmp_path, "previous.ckpt", 1), save(tmp_path, "last.ckpt", 2)
+    assert newest(tmp_path) == last
+    content = bytearray(last.read_bytes())
+    content[200] ^= 1
+    last.write_bytes(content)
+    assert newest(tmp_path) == previous
+    told = capsys.readouterr().out
+    assert told.startswith(f"warning: {last}: damaged: its SHA-256 is ")
+    assert told.endswith(f"going on from the one before it, {previous}\n")
+    # Where it was asked for by name, nobody takes another one by himself.
+    with pytest.raises(UsageError, match=f"damaged.*the one before it is whole: .*{previous.name}"):
+        read_checkpoint(last)
+    previous.write_bytes(b"")
+    with pytest.raises(UsageError, match="remove what is damaged to begin anew"):
+        newest(tmp_path)
+
+
+def test_what_killed_writers_left_is_removed_when_the_folder_is_taken_up(tmp_path):
+    (tmp_path / "progress").mkdir()
+    (tmp_path / "progress" / ".1.png.abc.part").write_text("")
+    claim(tmp_path, again=True)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def hold(folder, pipe):
+    with taken(folder):
+        pipe.send("taken")
+        pipe.recv()
+
+
+def test_a_folder_that_a_process_works_on_is_refused_until_it_is_dead(tmp_path):
+    context = multiprocessing.get_context("fork")
+    mine, other = context.Pipe()
+    process = context.Process(target=hold, args=(tmp_path, other))
+    process.start()
+    try:
+        assert mine.recv() == "taken"
+        with pytest.raises(UsageError, match="another process is at work on it"), taken(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.join()
+    with taken(tmp_path):
+        claim(tmp_path)
+    with pytest.raises(UsageError, match="resume=true"):
+        claim(tmp_path)
