@@ -1,0 +1,1 @@
+"""Choices that `hydra.searchpath=[pkg://outside.conf]` adds."""
