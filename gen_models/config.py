@@ -11,7 +11,7 @@ from typing import Any
 
 from gen_models.allowed import guard_hydra
 from gen_models.errors import Diverged, UsageError
-from gen_models.extras import keep_private
+from gen_models.extras import LAUNCHERS, install, keep_private
 from gen_models.signatures import unknown_key
 
 
@@ -126,6 +126,8 @@ def _missing(error: Any) -> str:
     import difflib
 
     group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if group == "hydra/launcher" and name in LAUNCHERS:
+        return f"{group}={name} is not installed: {install(LAUNCHERS[name])}"
     options = [str(option) for option in error.options or []]
     close = difflib.get_close_matches(name, options, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."

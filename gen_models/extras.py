@@ -12,6 +12,10 @@ QUIET = {
 """What switches off the reports of use and of crashes that packages send by default."""
 
 
+LAUNCHERS = {"joblib": "sweep", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+"""Hydra's launchers, and the extra that brings each."""
+
+
 def install(extra: str) -> str:
     """How an extra of this package is installed.
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from gen_models.config import explain, register
@@ -148,6 +149,14 @@ def test_mistakes_are_told_in_one_line(override, names):
     assert "\n" not in message
     for name in names:
         assert name in message
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("joblib", "sweep"), ("submitit_slurm", "slurm"), ("ray", "ray")]
+)
+def test_a_launcher_that_is_not_installed_says_which_extra_brings_it(name, extra):
+    told = explain(MissingConfigException("", f"hydra/launcher/{name}", ["basic"]))
+    assert told == f"hydra/launcher={name} is not installed: pip install -e '.[{extra}]'"
 
 
 @pytest.mark.parametrize(
