@@ -30,6 +30,7 @@ from pathlib import Path
 from gen_models.composing import composed, recorded_config
 from gen_models.config import explain, register
 from gen_models.errors import UsageError
+from gen_models.folders import taken, write_status
 from gen_models.records import Measured, Record
 from gen_models.records.schema import one_line
 from gen_models.reporting.runs import Unreadable, find_runs, read_run
@@ -69,7 +70,6 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
     values, pictures = work.harness.evaluate(work.model, folder)
     seconds = round(time.monotonic() - started, 2)
 
-    from gen_models.folders import write_status
     from gen_models.provenance import commit, now, sampling, versions
     from gen_models.recipes import describe
     from gen_models.reporting.report import write_report
@@ -85,9 +85,11 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
         config=record.config | {"evaluation": describe(config.evaluation), "evaluate": True},
         measured=Measured(now(), command, versions(), commit()),
     )
-    made.write(folder / "record.json")
-    write_status(folder, made.status)
+    made.write(folder / "record.json")  # from here on, the new pictures count
     write_report(folder)
+    write_status(folder, made.status)
+    for old in {picture.file for picture in record.pictures} - {p.file for p in made.pictures}:
+        (folder / old).unlink(missing_ok=True)
     return made
 
 
@@ -193,7 +195,8 @@ def _samples(options: argparse.Namespace, command: str) -> int:
 def _measure(run: Path, overrides: Sequence[str], command: str) -> bool:
     """Measure one run of several, and tell in one line how it went."""
     try:
-        record = evaluate(run, overrides, command)
+        with taken(run):
+            record = evaluate(run, overrides, command)
     except Exception as error:
         if "GEN_MODELS_ONE_LINE_ERRORS" not in os.environ:
             raise

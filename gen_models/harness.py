@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +23,7 @@ from gen_models.evaluation.store import FeatureStore
 from gen_models.models import GenerativeModule
 from gen_models.recipes import build, build_each
 from gen_models.records import Picture, Value
+from gen_models.records.files import write_beside
 from gen_models.signatures import unknown_key
 
 OPTIONS = ("split", "samples", "seed", "features", "probe", "measurements", "cache")
@@ -105,17 +107,22 @@ class Harness:
         )
 
     def evaluate(self, model: Placed, folder: Path) -> tuple[list[Value], list[Picture]]:
-        """The values, and the pictures written into the run folder."""
+        """The values, and the pictures, written into the run folder beside those that are there.
+
+        Which of them count says the record: until that is written, the old ones do.
+        """
         evidence = self.evidence(model, self.split, self.samples, self.extractors)
         values = evaluate(evidence, list(self.measurements.values()))
         search = [m for m in self.measurements.values() if isinstance(m, Inversion)]
         (folder / "pictures").mkdir(exist_ok=True)
         pictures = []
         for grid in gallery(evidence, search[0] if search else None):
-            file = f"pictures/{grid.name}.png"
-            grid.save(folder / file)
+            with TemporaryDirectory() as place:
+                content = grid.save(Path(place) / "picture.png").read_bytes()
+            file = write_beside(folder / f"pictures/{grid.name}.png", content)
             rows = grid.rows if isinstance(grid, Grid) else ()
-            pictures.append(Picture(grid.name, grid.title, file, grid.caption, rows))
+            name = f"pictures/{file.name}"
+            pictures.append(Picture(grid.name, grid.title, name, grid.caption, rows))
         return values, pictures
 
 

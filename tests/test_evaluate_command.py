@@ -113,6 +113,28 @@ def test_a_sweep_is_measured_by_other_means_and_one_bad_run_costs_one_line(copy,
     assert recorded_config(made, good, []).evaluation == made.config["evaluation"]
 
 
+def test_pictures_and_record_change_together_or_not_at_all(copy, monkeypatch):
+    """Ctrl-C behind the pictures, before the record: the old record shows what it showed."""
+    folder = copy("evaluated")
+    old = record(folder)
+    shown = {p.file: (folder / p.file).read_bytes() for p in old.pictures}
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(folder, [*SMALL, "evaluation.seed=5"], "again")
+    assert record(folder) == old
+    assert {p.file: (folder / p.file).read_bytes() for p in record(folder).pictures} == shown
+    new = evaluate(folder, [*SMALL, "evaluation.seed=5"], "again")
+    assert "pictures/samples.png" in shown
+    assert "pictures/samples.png" not in {p.file for p in new.pictures}
+    left = {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()}
+    assert left == {p.file for p in new.pictures}
+
+
 def test_a_run_stopped_in_its_evaluation_is_finished_by_this(copy):
     folder = change(copy("trained"), status="interrupted", reason="Ctrl-C in evaluation")
     assert evaluate(folder, SMALL, "").status == "finished"

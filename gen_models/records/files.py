@@ -1,5 +1,6 @@
 """Files that are either whole or absent."""
 
+import hashlib
 import os
 import time
 import uuid
@@ -27,6 +28,19 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def write_beside(path: Path, content: bytes) -> Path:
+    """Write a file whole; where there is another of that name, under a name that content decides.
+
+    So whoever has been told of the old one still finds it.
+
+    Returns:
+        Where the content is.
+    """
+    if path.exists() and path.read_bytes() != content:
+        path = path.with_stem(f"{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}")
+    return write_whole(path, content)
 
 
 @contextmanager
