@@ -27,7 +27,7 @@ from gen_models.reporting.terminal import print_table
 from gen_models.resuming import again, begin, complete, settled, tell_again
 from gen_models.training.divergence import broken_batch
 from gen_models.training.interruption import Interruption, listening, signal_name
-from gen_models.training.quiet import quiet
+from gen_models.training.quiet import quiet, without_nvml
 from gen_models.training.trackers import Trackers
 
 
@@ -87,6 +87,7 @@ class Run:
         asked: Interruption | None = None,
     ) -> None:
         quiet()
+        without_nvml()
         self.config, self.folder, self.name, self.command = config, folder, name, command
         self.start = start
         self.asked = asked or Interruption()

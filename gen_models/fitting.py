@@ -24,6 +24,7 @@ from gen_models.training.collapse import PosteriorCollapse
 from gen_models.training.divergence import FiniteCheckpoint
 from gen_models.training.interruption import Interruption
 from gen_models.training.last_checkpoint import LastCheckpoint
+from gen_models.training.together import Together
 from gen_models.training.watch import Watch
 
 Score = Callable[[GenerativeModule], float]
@@ -54,12 +55,15 @@ def make_trainer(
         UsageError: If Lightning cannot have what the configuration asks for.
     """
     monitor = f"validation/{name}"
-    callbacks: list[pl.Callback] = [
+    checks = [
         ImageBudget(config.max_images),
         Selection(monitor, score),
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
         Watch(),
+    ]
+    callbacks: list[pl.Callback] = [
+        Together(checks),
         # Lightning asks those that save behind all others, in this order: `last` knows of `best`.
         FiniteCheckpoint(folder / "checkpoints", "best", monitor, enable_version_counter=False),
         LastCheckpoint(folder / "checkpoints", config.save_seconds, asked),

@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "models.base",
         "models.phase",
         "models.state",
-        "models.sums",
+        "models.gathered",
         "modes",
         "records",
     }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.distributions import Laplace as LaplaceDistribution
 
+from gen_models.distributions.normal import Spherical
 from gen_models.distributions.precision import widened
 from gen_models.errors import UsageError
 
@@ -97,10 +98,7 @@ class Gaussian(Likelihood):
 
     def forward(self, activation: Tensor) -> Distribution:
         """Gaussian over pixels; see the base class for shapes."""
-        normal = Normal(
-            self.mean(widened(activation)), self.log_deviation.exp(), validate_args=False
-        )
-        return Independent(normal, 3, validate_args=False)
+        return Spherical(self.mean(widened(activation)), self.log_deviation.exp(), 3)
 
     def mean(self, activation: Tensor) -> Tensor:
         """E[x | z], (B, C, H, W), by the link: in [0, 1] with the sigmoid alone."""

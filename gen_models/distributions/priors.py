@@ -8,9 +8,10 @@ from itertools import chain
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Normal
 
 from gen_models.distributions.flows import Flow, FlowDistribution
+from gen_models.distributions.normal import Standard
 
 
 class Prior(nn.Module):
@@ -96,8 +97,7 @@ class StandardNormal(Prior):
 
     def forward(self) -> Distribution:
         """The distribution over z, event shape (D,)."""
-        normal = Normal(self.mean, self.deviation, validate_args=False)
-        return Independent(normal, 1, validate_args=False)
+        return Standard(Normal(self.mean, self.deviation, validate_args=False))
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw z ~ p(z).

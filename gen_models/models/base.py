@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gen_models.errors import UsageError
+from gen_models.models.gathered import Turn
+from gen_models.models.hooks import step, unheard
 from gen_models.models.log import Logged
 from gen_models.models.phase import Phase, images_of, scale_rate
 from gen_models.models.state import check_same, not_finite, random_state, set_random_state
-from gen_models.models.sums import Turn
 from gen_models.recipes import describe
 from gen_models.signatures import defaults
 
@@ -42,6 +43,7 @@ class GenerativeModule(Logged):
         self.automatic_optimization = False
         self.iterations = 0
         self._noise: dict[str, Any] | None = None
+        self._unheard = False
 
     @abstractmethod
     def phases(self) -> list[Phase]:
@@ -79,7 +81,7 @@ class GenerativeModule(Logged):
         for phase, optimizer in zip(self._phases, listed, strict=True):
             if phase.acts(self.iterations + 1, self.images_seen):
                 turn = Turn(phase.name, self.current_epoch, batch_index, seen)
-                self._sums.add(turn, self._turn(phase, optimizer, batch))
+                self._gathered.add(turn, self._turn(phase, optimizer, batch))
         self.iterations += 1
         self.images_seen = seen
         self.after_iteration(images)
@@ -88,14 +90,18 @@ class GenerativeModule(Logged):
 
     def _turn(self, phase: Phase, optimizer: Any, batch: Any) -> dict[str, Tensor]:
         values = phase.values(batch)
-        optimizer.zero_grad(set_to_none=True)
+        for parameter in phase.parameters:
+            parameter.grad = None
         # Other players' gradients are neither computed nor stored: nothing has to be toggled.
-        self.manual_backward(values["loss"], inputs=list(phase.parameters))
+        if self._unheard:
+            values["loss"].backward(inputs=phase.parameters)
+        else:
+            self.manual_backward(values["loss"], inputs=phase.parameters)
         if phase.clip is not None:
             nn.utils.clip_grad_norm_(phase.parameters, phase.clip)
         if self.lr_schedule is not None:
             scale_rate(optimizer, self.lr_schedule(self.images_seen))
-        optimizer.step()
+        step(optimizer) if self._unheard else optimizer.step()
         if phase.after is not None:
             phase.after()
         return values
@@ -114,13 +120,14 @@ class GenerativeModule(Logged):
     def on_train_start(self) -> None:
         """Start the clock, and go on with the noise that a resumed run would have had."""
         super().on_train_start()
+        self._unheard = unheard(self)
         if self._noise is not None:
             set_random_state(self._noise)
             self._noise = None
 
     def on_validation_start(self) -> None:
         """Draw the same noise at each validation, and leave training's randomness where it is."""
-        if self._sums:
+        if self._gathered:
             self._flush()
         if self.diverged is None and (name := not_finite(self)):
             self.diverge(f"{name} was not finite at {self.images_seen} images")
@@ -160,7 +167,7 @@ class GenerativeModule(Logged):
         checkpoint["history"] = copy.deepcopy(self.history)
         checkpoint["events"] = copy.deepcopy(self.events)
         checkpoint["training_seconds"] = self._seconds()
-        checkpoint["sums"] = self._sums.state_dict()
+        checkpoint["gathered"] = self._gathered.state_dict()
         checkpoint["noise"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -169,8 +176,8 @@ class GenerativeModule(Logged):
             self.restore(checkpoint)
         else:
             self.restore(checkpoint, compare=tuple(self.hparams))
-            if "sums" in checkpoint:
-                self._sums.load_state_dict(checkpoint["sums"])
+            if "gathered" in checkpoint:
+                self._gathered.load_state_dict(checkpoint["gathered"])
             self._noise = checkpoint["noise"]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:

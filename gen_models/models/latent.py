@@ -109,7 +109,7 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         """
         with evaluating(self):
             latents = self.sample_prior(count, generator).split(500)
-            return torch.cat([self.decode(z) for z in latents])
+            return torch.cat([self.decode(z) for z in latents]).contiguous()
 
 
 def made_objective(objective: Any, default: Any, method: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
-from gen_models.models.sums import Sums, Turn
+from gen_models.models.gathered import Gathered, Turn
 
 
 class Logged(pl.LightningModule):
@@ -36,7 +36,7 @@ class Logged(pl.LightningModule):
         self.broken: Turn | None = None
         self.events: list[dict[str, Any]] = []
         self._started: float | None = None
-        self._sums = Sums()
+        self._gathered = Gathered()
 
     def on_train_start(self) -> None:
         """Start the clock."""
@@ -44,7 +44,7 @@ class Logged(pl.LightningModule):
 
     def on_train_end(self) -> None:
         """Write what has gathered since the last interval, and stop the clock."""
-        if self._sums:
+        if self._gathered:
             self._flush()
         self.training_seconds, self._started = self._seconds(), None
 
@@ -56,19 +56,19 @@ class Logged(pl.LightningModule):
         self.log_dict(self._flush(), logger=False)
 
     def _flush(self) -> dict[str, float]:
-        names, mine = self._sums.means()
+        names, mine = self._gathered.means()
         overall = self.trainer.strategy.reduce(mine, reduce_op="mean").tolist()
         means = dict(zip(names, overall, strict=True))
         self.write(means)
         bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
         if bad and self.diverged is None:
-            self.broken = self._sums.broken()
+            self.broken = self._gathered.broken()
             place = f"{self.images_seen} images, on another device"
             if (turn := self.broken) is not None:
                 bad[0] = f"train/{turn.phase}/loss"
                 place = f"{turn.images} images (epoch {turn.epoch}, batch {turn.batch})"
             self.diverge(f"{bad[0]} was not finite at {place}")
-        self._sums.clear()
+        self._gathered.clear()
         return means
 
     def diverge(self, reason: str) -> None:

@@ -19,6 +19,7 @@ from gen_models.networks.layers import (
     Shape,
     at_least_one,
     bound_slope,
+    channels_last,
     dense,
     pyramid,
 )
@@ -72,6 +73,7 @@ class ConvGenerator(nn.Module):
             layers += [normalisation(norm, channels[-1], num_classes), nn.ReLU()]
             layers.append(nn.Conv2d(channels[-1], shape[0], 3, padding=1))
         self.layers = Layers(*layers)
+        channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) to (B, C, H, W)."""
@@ -129,6 +131,7 @@ class ConvTrunk(nn.Module):
         self.layers = nn.Sequential(*layers)
         if spectral:
             bound_slope(self)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

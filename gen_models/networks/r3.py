@@ -12,7 +12,7 @@ import math
 
 from torch import Tensor, nn
 
-from gen_models.networks.layers import PadToEven, Shape, at_least_one, pyramid
+from gen_models.networks.layers import PadToEven, Shape, at_least_one, channels_last, pyramid
 from gen_models.networks.resnet import Halve
 
 SLOPE = 0.2
@@ -73,6 +73,7 @@ class R3Generator(nn.Module):
             layers += [nn.Upsample(size=size, mode="bilinear")]
             layers += [R3Block(width, total) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, shape[0], 1))
+        channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) to (B, C, H, W)."""
@@ -102,6 +103,7 @@ class R3Trunk(nn.Module):
         layers += [R3Block(width, total) for _ in range(blocks)]
         layers += [nn.Flatten(), nn.Linear(width * height * base, features)]
         self.layers = nn.Sequential(*layers)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

@@ -10,7 +10,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gen_models.networks.layers import Crop, PadToEven, Shape, at_least_one, bound_slope, pyramid
+from gen_models.networks.layers import (
+    Crop,
+    PadToEven,
+    Shape,
+    at_least_one,
+    bound_slope,
+    channels_last,
+    pyramid,
+)
 from gen_models.networks.norms import (
     CLASS_BATCH,
     Layers,
@@ -117,6 +125,7 @@ class ResNetGenerator(nn.Module):
             layers += [Double(), Crop(size), block]
         layers += [normalisation(norm, width, num_classes), nn.ReLU()]
         self.layers = Layers(*layers, nn.Conv2d(width, shape[0], 3, padding=1))
+        channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, D) to (B, C, H, W)."""
@@ -169,6 +178,7 @@ class ResNetTrunk(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(inputs[-1] * cells, features))
         if spectral:
             bound_slope(self)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, F)."""

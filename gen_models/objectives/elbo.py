@@ -78,10 +78,11 @@ class Draws:
             )
         return kl_divergence(*(one.base_dist for one in pair))  # type: ignore[attr-defined]
 
-    @property
+    @cached_property
     def terms(self) -> ElboTerms:
         """The two terms of the bound, unweighted, (B,) each."""
-        return ElboTerms(self.log_likelihood.mean(0), self.rate)
+        drawn = self.log_likelihood
+        return ElboTerms(drawn.squeeze(0) if len(drawn) == 1 else drawn.mean(0), self.rate)
 
 
 def draw(
@@ -131,7 +132,8 @@ class Bound(Protocol):
 
 def summary(objective: Bound, draws: Draws, images_seen: int) -> dict[str, Tensor]:
     """The objective's mean, and the bound's terms apart, unweighted, in nats per image."""
-    reconstruction, rate = -draws.terms.log_likelihood.mean(), draws.terms.rate.mean()
+    log_likelihood, rate = (term.detach().mean() for term in draws.terms)
+    reconstruction = -log_likelihood
     return {
         "loss": objective(draws, images_seen).mean(),
         "negative_elbo_nats": reconstruction + rate,

@@ -111,12 +111,14 @@ class ImageProgress(pl.callbacks.ProgressBar):
     Args:
         images: The budget.
         seconds: Between two lines, where the output is no terminal.
+        refresh: Seconds between two pictures of the bar; drawing one takes milliseconds.
     """
 
-    def __init__(self, images: int, seconds: float = 20.0) -> None:
+    def __init__(self, images: int, seconds: float = 20.0, refresh: float = 1.0) -> None:
         super().__init__()
         self.images = images
         self.seconds = seconds
+        self.refresh = refresh
         self._last = 0.0
         self._bar: Progress | None = None
 
@@ -127,21 +129,29 @@ class ImageProgress(pl.callbacks.ProgressBar):
             return
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn()
         left = TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}")
-        self._bar = Progress(*columns, *left, console=Console(stderr=True))
+        console = Console(stderr=True)
+        self._bar = Progress(*columns, *left, console=console, auto_refresh=False)
         self._bar.add_task("", total=self.images, completed=module.images_seen, losses="")
         self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: GenerativeModule, *_: Any) -> None:
         """Move the bar, or write a line now and then."""
-        if self._bar is not None:
-            seen = min(module.images_seen, self.images)
-            self._bar.update(self._bar.task_ids[0], completed=seen, losses=losses(module))
-        elif time.monotonic() - self._last > self.seconds:
+        pause = self.seconds if self._bar is None else self.refresh
+        if time.monotonic() - self._last > pause:
             self._last = time.monotonic()
-            print(f"{module.images_seen} of {self.images} images  {losses(module)}", flush=True)
+            self._show(module)
+
+    def _show(self, module: GenerativeModule) -> None:
+        seen, said = min(module.images_seen, self.images), losses(module)
+        if self._bar is None:
+            print(f"{seen} of {self.images} images  {said}", flush=True)
+        else:
+            self._bar.update(self._bar.task_ids[0], completed=seen, losses=said, refresh=True)
 
     def on_train_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
-        """Close the bar."""
+        """Close the bar, full."""
+        if self._bar is not None:
+            self._show(module)
         self._close()
 
     def on_exception(self, *_: Any) -> None:

@@ -12,7 +12,6 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gen_models.errors import UsageError
 from gen_models.models.phase import images_of
@@ -91,9 +90,12 @@ def state(module: nn.Module) -> Iterable[Tensor]:
 def average(gradients: Iterable[Tensor | None]) -> None:
     """Put each gradient's mean over all processes in its place, in one message."""
     there = [gradient for gradient in gradients if gradient is not None]
-    flat = parameters_to_vector(there)
+    flat = torch.cat([gradient.flatten() for gradient in there])
     dist.all_reduce(flat)
-    vector_to_parameters(flat / dist.get_world_size(), there)
+    flat /= dist.get_world_size()
+    # In place: the optimiser reads a gradient as its parameter is laid out in memory.
+    for gradient, mean in zip(there, flat.split([g.numel() for g in there]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def checksum(tensor: Tensor) -> int:

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from gen_models.models.sums import Turn
+from gen_models.models.gathered import Turn
 
 
 class FiniteCheckpoint(ModelCheckpoint):

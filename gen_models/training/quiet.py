@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
+
+import torch
 
 NO_NEWS = (
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's own (pytorch-lightning#21326)
@@ -20,3 +23,14 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for pattern in NO_NEWS:
         warnings.filterwarnings("ignore", pattern)
+
+
+def without_nvml() -> None:
+    """Where there is no GPU, keep torch from loading NVIDIA's library to look for one in each step.
+
+    Every step of an optimiser asks whether a GPU records it. Lightning has that asked of NVML, so
+    that processes may fork: harmless with a GPU, whose count is kept, and half of a small step's
+    time without one.
+    """
+    if not torch.cuda.is_available():
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

@@ -8,7 +8,7 @@ from gen_models.app import run
 from gen_models.data import Digits
 from gen_models.errors import Diverged
 from gen_models.models import GAN, VAE
-from gen_models.models.sums import Sums, Turn
+from gen_models.models.gathered import Gathered, Turn
 from gen_models.records import Record
 from tests.test_run import config
 
@@ -60,17 +60,17 @@ def test_the_turn_and_its_batch_are_kept_and_the_last_good_weights_stay(
 
 
 def test_the_first_of_an_interval_is_named_though_later_ones_are_finite():
-    sums = Sums()
+    gathered = Gathered()
     for index, value in enumerate([1.0, float("inf"), 2.0, float("nan")]):
-        sums.add(Turn("one", 0, index, index + 1), {"loss": torch.tensor(value)})
-    sums.add(Turn("two", 0, 0, 1), {"loss": torch.tensor(3.0), "term": torch.tensor(float("nan"))})
-    assert sums.broken() == Turn("one", 0, 1, 2)
-    names, means = sums.means()
+        gathered.add(Turn("one", 0, index, index + 1), {"loss": torch.tensor(value)})
+    gathered.add(Turn("two", 0, 0, 1), {"loss": torch.tensor(3.0), "term": torch.tensor(torch.nan)})
+    assert gathered.broken() == Turn("one", 0, 1, 2)
+    names, means = gathered.means()
     assert means[names.index("train/two/loss")] == 3.0
-    sums.clear()
-    assert not sums
-    sums.add(Turn("two", 0, 1, 2), {"loss": torch.tensor(3.0), "term": torch.tensor(float("nan"))})
-    assert sums.broken() is None
+    gathered.clear()
+    assert not gathered
+    gathered.add(Turn("two", 0, 1, 2), {"loss": torch.tensor(3.0), "term": torch.tensor(torch.nan)})
+    assert gathered.broken() is None
 
 
 def test_weights_that_are_not_finite_are_found_before_they_are_saved(monkeypatch, tmp_path):
