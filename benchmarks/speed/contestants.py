@@ -1,0 +1,302 @@
+"""Other ways to train the same networks, one step at a time, so that they can take turns.
+
+Each contestant is made of a model of ours (whose networks it copies), the images in bytes and the
+size of a batch, and is called for one step. What keeps a loop of its own runs in a thread that
+waits behind each step until it is called again.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, softplus
+from torch.utils.data import DataLoader, Dataset
+
+Step = Callable[[], Any]
+Batches = Iterator[Tensor]
+
+
+def in_memory(images: Tensor, size: int) -> Batches:
+    """Batches cut from one tensor of bytes, scaled to [-1, 1]; a new order for each epoch."""
+    while True:
+        for chosen in torch.randperm(len(images))[: len(images) // size * size].split(size):
+            yield images[chosen].float().div_(127.5).sub_(1)
+
+
+def through_pillow(images: Tensor, size: int) -> Batches:
+    """Batches as torchvision's data sets give them: a Pillow image each, ToTensor, Normalize."""
+    from PIL import Image
+    from torchvision.transforms import Compose, Normalize, ToTensor
+
+    transform = Compose([ToTensor(), Normalize(0.5, 0.5)])
+    arrays = images.permute(0, 2, 3, 1).squeeze(-1).numpy()
+
+    class Pictures(Dataset[Tensor]):
+        def __len__(self) -> int:
+            return len(arrays)
+
+        def __getitem__(self, index: int) -> Tensor:
+            return transform(Image.fromarray(arrays[index]))
+
+    while True:
+        yield from DataLoader(Pictures(), batch_size=size, shuffle=True, drop_last=True)
+
+
+def bound(model: Any) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """A VAE's networks, and its loss of a batch."""
+    networks = nn.ModuleList([copy.deepcopy(model.encoder[0]), copy.deepcopy(model.generator)])
+    encoder, generator = networks.train()
+    deviation = model.likelihood.log_deviation.exp().item()
+    constant = math.log(deviation) + 0.5 * math.log(2 * math.pi)
+
+    def loss(x: Tensor) -> Tensor:
+        mean, raw = encoder(x).chunk(2, dim=-1)
+        scale = softplus(raw) + 1e-4
+        pixels = torch.sigmoid(2 * generator(mean + scale * torch.randn_like(mean)))
+        error = mse_loss(pixels, (x + 1) / 2, reduction="sum") / (2 * deviation**2 * len(x))
+        rate = 0.5 * (mean.square() + scale.square() - 1).sum(1) - scale.log().sum(1)
+        return error + constant * x[0].numel() + rate.mean()
+
+    return networks, loss
+
+
+def vae_by_hand(model: Any, batches: Batches) -> Step:
+    """A plain loop: no log, no bar, no validation."""
+    networks, loss = bound(model)
+    optimizer = model.optimizer(networks.parameters())
+
+    def step() -> None:
+        value = loss(next(batches))
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+
+    return step
+
+
+def gan_by_hand(model: Any, batches: Batches) -> Step:
+    """A plain loop of the non-saturating game, with the average of the generator."""
+    generator, critic = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
+    average = copy.deepcopy(generator)
+    floats = [
+        [t.data for t in (*n.parameters(), *n.buffers()) if t.is_floating_point()]
+        for n in (average, generator)
+    ]
+    players = [list(network.parameters()) for network in (generator, critic)]
+    optimizers = [model.optimizer(parameters) for parameters in players]
+
+    def step() -> None:
+        x = next(batches)
+        with torch.no_grad():
+            fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim)))
+        loss = softplus(-critic(x)).mean() + softplus(critic(fake)).mean()
+        optimizers[1].zero_grad(set_to_none=True)
+        loss.backward()
+        optimizers[1].step()
+        fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim)))
+        loss = softplus(-critic(fake)).mean()
+        optimizers[0].zero_grad(set_to_none=True)
+        loss.backward(inputs=players[0])
+        optimizers[0].step()
+        torch._foreach_lerp_(*floats, 1 - 0.5 ** (len(x) / model.average.half_life))
+
+    return step
+
+
+class Baton:
+    """A loop that goes on by one step whenever it is called.
+
+    Args:
+        loop: Called in a thread, with what it has to call behind each of its steps.
+    """
+
+    def __init__(self, loop: Callable[[Step], Any]) -> None:
+        self.mine, self.theirs = threading.Semaphore(0), threading.Semaphore(0)
+        self.failed: BaseException | None = None
+        threading.Thread(target=self._run, args=(loop,), daemon=True).start()
+
+    def _run(self, loop: Callable[[Step], Any]) -> None:
+        self.theirs.acquire()
+        try:
+            loop(self._pause)
+        except BaseException as error:
+            self.failed = error
+        self.mine.release()
+
+    def _pause(self) -> None:
+        self.mine.release()
+        self.theirs.acquire()
+
+    def __call__(self) -> None:
+        """Let the loop take one step.
+
+        Raises:
+            BaseException: What the loop raised.
+        """
+        self.theirs.release()
+        self.mine.acquire()
+        if self.failed is not None:
+            raise self.failed
+
+
+class Pausing(pl.Callback):
+    """Calls what it is given behind each batch."""
+
+    def __init__(self, pause: Step) -> None:
+        self.pause = pause
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Wait."""
+        self.pause()
+
+
+def lightning(module: pl.LightningModule, images: Tensor, size: int) -> Step:
+    """A module as people write it, in Lightning's trainer as it comes: bar, CSV, checkpoints."""
+
+    class Endless(torch.utils.data.IterableDataset[Tensor]):
+        def __iter__(self) -> Batches:
+            return in_memory(images, size)
+
+    def loop(pause: Step) -> None:
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_steps=-1,
+            logger=pl.loggers.CSVLogger(folder := tempfile.mkdtemp()),
+            default_root_dir=folder,
+            callbacks=[Pausing(pause)],
+            enable_model_summary=False,
+        )
+        trainer.fit(module, DataLoader(Endless(), batch_size=None))
+
+    return Baton(loop)
+
+
+class UsualVAE(pl.LightningModule):
+    """Automatic optimisation, the loss logged in each step and shown in the bar."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.networks, self.loss = bound(model)
+        self.make = model.optimizer
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """The loss."""
+        loss = self.loss(batch)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Of both networks."""
+        return self.make(self.networks.parameters())
+
+
+class UsualGAN(pl.LightningModule):
+    """Manual optimisation with toggled optimisers, as Lightning's own example has it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = copy.deepcopy(model.generator)
+        self.critic = copy.deepcopy(model.discriminator)
+        self.latents, self.make = model.latent_dim, model.optimizer
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Both players' turns."""
+        first, second = self.optimizers()  # type: ignore[misc]
+        z = torch.randn(len(batch), self.latents)
+        self.toggle_optimizer(first)
+        loss = softplus(-self.critic(torch.tanh(self.generator(z)))).mean()
+        self.log("generator", loss, prog_bar=True)
+        self._step(first, loss)
+        self.toggle_optimizer(second)
+        fake = torch.tanh(self.generator(z)).detach()
+        loss = softplus(-self.critic(batch)).mean() + softplus(self.critic(fake)).mean()
+        self.log("critic", loss, prog_bar=True)
+        self._step(second, loss)
+
+    def _step(self, optimizer: Any, loss: Tensor) -> None:
+        self.manual_backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        self.untoggle_optimizer(optimizer)
+
+    def configure_optimizers(self) -> Any:
+        """Of each network."""
+        return [self.make(self.generator.parameters()), self.make(self.critic.parameters())]
+
+
+def pythae(model: Any, images: Tensor, size: int) -> Step:
+    """Pythae's VAE and trainer on the same networks; its loss is its own, a squared error."""
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
+    networks, _ = bound(model)
+
+    class Encoder(BaseEncoder):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = networks[0]
+
+        def forward(self, x: Tensor) -> Any:
+            mean, raw = self.network(x).chunk(2, dim=-1)
+            return ModelOutput(embedding=mean, log_covariance=raw)
+
+    class Decoder(BaseDecoder):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = networks[1]
+
+        def forward(self, z: Tensor) -> Any:
+            return ModelOutput(reconstruction=torch.sigmoid(2 * self.network(z)))
+
+    class Wait(TrainingCallback):  # type: ignore[misc]
+        def __init__(self, pause: Step) -> None:
+            self.pause = pause
+
+        def on_train_step_end(self, *_: Any, **__: Any) -> None:
+            self.pause()
+
+    def loop(pause: Step) -> None:
+        shape = tuple(images.shape[1:])
+        theirs = VAE(VAEConfig(input_dim=shape, latent_dim=model.latent_dim), Encoder(), Decoder())
+        data = images.float() / 255
+        from pythae.data.datasets import BaseDataset
+
+        config = BaseTrainerConfig(
+            output_dir=tempfile.mkdtemp(),
+            num_epochs=10**6,
+            per_device_train_batch_size=size,
+            optimizer_cls="Adam",
+            optimizer_params={"fused": True},
+            learning_rate=1e-3,
+            no_cuda=True,
+        )
+        kept = BaseDataset(data, torch.zeros(len(data)))
+        BaseTrainer(theirs, kept, training_config=config, callbacks=[Wait(pause)]).train()
+
+    return Baton(loop)
+
+
+def contestants(kind: str, model: Any, images: Tensor, size: int) -> dict[str, Step]:
+    """All of a family, by name; "bare loop" is the first."""
+    hand = {"vae": vae_by_hand, "gan": gan_by_hand}[kind]
+    usual = {"vae": UsualVAE, "gan": UsualGAN}[kind]
+    found: dict[str, Step] = {
+        "bare loop": hand(model, in_memory(images, size)),
+        "torchvision loader": hand(model, through_pillow(images, size)),
+        "plain Lightning": lightning(usual(model), images, size),
+    }
+    if kind == "vae":
+        found["pythae"] = pythae(model, images, size)
+    return found
