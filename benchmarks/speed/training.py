@@ -95,7 +95,7 @@ def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> di
     with tempfile.TemporaryDirectory() as there:
         folder = Path(there) / "run"
         claim(folder)
-        run = Run(composed(*chosen, *budget, *options.overrides), folder, kind, "")
+        run = Run(composed(*chosen, *budget, *options.overrides), folder, kind, "", None)
         others = contestants(kind, run.model, run.data.train.images, batch)
         if options.only_bare:
             others = {"bare loop": others["bare loop"]}
