@@ -13,7 +13,7 @@ from gen_models.allowed import trust
 from gen_models.checkpoints import load, read_checkpoint
 from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
-from gen_models.errors import Diverged, UsageError
+from gen_models.errors import Diverged, UsageError, enough_memory
 from gen_models.fitting import check_images, make_trainer
 from gen_models.folders import taken, write_status
 from gen_models.harness import Harness
@@ -171,7 +171,9 @@ class Run:
     def fit(self) -> None:
         """Train to the budget."""
         check_images(self.model, self.data)
-        self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
+        too_large = f"lower data.batch_size={self.data.batch_size}, or the model's width"
+        with enough_memory(f"out of memory in training: {too_large}"):
+            self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
         if self.model.broken is not None:
             indices = self.data.split_indices["train"]
             remains = broken_batch(self.model.broken, self.data.train_dataloader(), indices)

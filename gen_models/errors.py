@@ -1,4 +1,7 @@
-"""The one kind of error that is the user's to mend."""
+"""The one kind of error that is the user's to mend, and the two ends that are nobody's defect."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UsageError(ValueError):
@@ -7,6 +10,29 @@ class UsageError(ValueError):
     `run.py` prints the message alone and exits with status 2; anything else that is raised is a
     defect of the program and keeps its traceback.
     """
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of the machine or of a GPU."""
+    named = type(error).__name__ == "OutOfMemoryError"  # torch's, which is not imported for this
+    told = "can't allocate memory" in str(error) or "out of memory" in str(error)
+    return isinstance(error, MemoryError) or named or (isinstance(error, RuntimeError) and told)
+
+
+@contextmanager
+def enough_memory(told: str) -> Iterator[None]:
+    """Say what to make smaller where there is too little memory.
+
+    Raises:
+        UsageError: If there is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        # Not `from error`, whose frames would hold on to all that fills the memory.
+        raise UsageError(told) from None
 
 
 class Diverged(RuntimeError):

@@ -71,7 +71,7 @@ def attempt(tmp_path, monkeypatch):
         ("model.latent_dim=0", "model.latent_dim must be 1 or more, not 0"),
         ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
         ("model.objective.beta=-1", "objective.beta must be 0 or more, not -1"),
-        ("model.likelihood.deviation=0", "likelihood.deviation must be above 0, not 0"),
+        ("model.likelihood.deviation=0", "likelihood.deviation=0 must lie between 1e-6 and 1e6"),
         ("evaluation.samples=1", "evaluation.samples=1 must be a number of 2 or more"),
         ("evaluation.split=train", "evaluation.split=train: choices are test, validation"),
         ("trainer.precision=64", "trainer.precision: choices are 32-true, bf16-mixed"),

@@ -17,7 +17,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid, softplus
 
-from gen_models.distributions.likelihoods import Likelihood, pixel_mean
+from gen_models.distributions.likelihoods import Likelihood, check_width, pixel_mean
 from gen_models.distributions.precision import widened
 from gen_models.errors import UsageError
 
@@ -167,8 +167,7 @@ class DiscretisedLogisticMixture(Likelihood):
 
 
 def _check_scale(scale: float) -> None:
-    if not scale > 0:
-        raise UsageError(f"likelihood.scale must be above 0, not {scale}")
+    check_width("scale", scale)
 
 
 def _check_levels(pixels: Tensor, name: str) -> None:

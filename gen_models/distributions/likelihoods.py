@@ -30,6 +30,16 @@ def _identity(activation: Tensor) -> Tensor:
     return activation
 
 
+def check_width(name: str, value: float) -> None:
+    """Refuse a width at which densities leave the range of float32, or that is none.
+
+    Raises:
+        UsageError: If it is not between 1e-6 and 1e6 pixels.
+    """
+    if not 1e-6 <= value <= 1e6:
+        raise UsageError(f"likelihood.{name}={value} must lie between 1e-6 and 1e6")
+
+
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": pixel_mean, "identity": _identity}
 
 
@@ -89,8 +99,7 @@ class Gaussian(Likelihood):
         self, deviation: float = 0.3, learned: bool = False, link: str = "sigmoid"
     ) -> None:
         super().__init__()
-        if not deviation > 0:
-            raise UsageError(f"likelihood.deviation must be above 0, not {deviation}")
+        check_width("deviation", deviation)
         if link not in LINKS:
             raise UsageError(f"likelihood.link must be {' or '.join(LINKS)}, not {link}")
         self.link = link
@@ -127,7 +136,9 @@ class GaussianPerPixel(Likelihood):
 
     def __init__(self, deviation: float = 0.3, minimum: float = 0.01) -> None:
         super().__init__()
-        if not deviation > minimum > 0:
+        check_width("deviation", deviation)
+        check_width("minimum", minimum)
+        if not deviation > minimum:
             raise UsageError(
                 f"likelihood.deviation={deviation} must be above minimum={minimum}, which must be "
                 "above 0"
@@ -173,8 +184,7 @@ class Laplace(Likelihood):
 
     def __init__(self, scale: float = 0.2, learned: bool = False) -> None:
         super().__init__()
-        if not scale > 0:
-            raise UsageError(f"likelihood.scale must be above 0, not {scale}")
+        check_width("scale", scale)
         self.log_scale = nn.Parameter(torch.tensor(scale).log(), requires_grad=learned)
 
     def forward(self, activation: Tensor) -> Distribution:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import torch
 
-from gen_models.errors import UsageError
+from gen_models.errors import UsageError, out_of_memory
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.measurement import Measurement
 from gen_models.modes import evaluating
@@ -59,6 +59,10 @@ def measured(measurement: Measurement, evidence: Evidence) -> list[Value]:
         return [replace(v, reason=str(error)) for v in measurement.blanks(evidence)]
     except Exception as error:  # a defect, of ours or of a user's part: training is not lost for it
         reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        if out_of_memory(error):
+            reason = (
+                f"out of memory: lower evaluation.samples={evidence.samples}, or its own images"
+            )
         warnings.warn(f"{type(measurement).__name__} {reason}", stacklevel=2)
         return [replace(v, reason=reason) for v in measurement.blanks(evidence)]
     return [sound(value) for value in values]

@@ -17,8 +17,8 @@ from gen_models.evaluation.contract import take_in
 from gen_models.evaluation.extractors.features import (
     Extractor,
     Features,
+    Rows,
     extract,
-    gather,
 )
 from gen_models.evaluation.store import FeatureStore, content
 from gen_models.evaluation.tried import tried_once
@@ -129,8 +129,8 @@ class Evidence:
         Raises:
             UsageError: If a sample is no image of the shape of the real ones, or not finite.
         """
-        generator, images, clamped = self.generator(), [], 0
-        features: list[list[Features]] = [[] for _ in self.extractors]
+        generator, images, clamped = self.generator(), Rows(self.samples), 0
+        seen = [(Rows(self.samples), Rows(self.samples)) for _ in self.extractors]
         for first in range(0, self.samples, self.batch):
             count = min(self.batch, self.samples - first)
             taken = take_in(self.model.sample(count, generator), self.stored, first)
@@ -141,10 +141,17 @@ class Evidence:
                     f"{tuple(taken.images.shape)}"
                 )
             clamped += taken.clamped
-            images.append(taken.images.cpu())
-            for extractor, parts in zip(self.extractors, features, strict=True):
-                parts.append(extract(extractor, taken.images, self.device, self.batch))
-        return Drawn(torch.cat(images), clamped, tuple(gather(parts) for parts in features))
+            images.add(taken.images.cpu())
+            for extractor, (features, logits) in zip(self.extractors, seen, strict=True):
+                part = extract(extractor, taken.images, self.device, self.batch)
+                features.add(part.features)
+                logits.add(part.logits)
+        made = zip(self.extractors, seen, strict=True)
+        return Drawn(
+            images.all(),
+            clamped,
+            tuple(Features(f.all(), k.rows, extractor.identity) for extractor, (f, k) in made),
+        )
 
     @cached_property
     def views(self) -> tuple[View, ...]:

@@ -77,12 +77,48 @@ def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: i
         device: Where the work is done; the features stay there.
         batch: Images at a time.
     """
-    made = gather(extractor(to_pixels(part.to(device))) for part in images.split(batch))
-    return made._replace(extractor=extractor.identity)
+    parts = (extractor(to_pixels(part.to(device))) for part in images.split(batch))
+    return gather(parts, len(images))._replace(extractor=extractor.identity)
 
 
-def gather(parts: Iterable[Features]) -> Features:
-    """The features of all batches."""
-    features, logits, extractors = zip(*parts, strict=True)
-    joined = None if logits[0] is None else torch.cat(logits)
-    return Features(torch.cat(features), joined, extractors[0])
+class Rows:
+    """Rows that come in batches, each put where it belongs: joining them would take twice the room.
+
+    Args:
+        count: How many there will be.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._rows: Tensor | None = None
+        self._filled = 0
+
+    def add(self, part: Tensor | None) -> None:
+        """Put the next rows (n, ...); None where there are none of this kind at all."""
+        if part is None:
+            return
+        if self._rows is None:
+            self._rows = part.new_empty(self.count, *part.shape[1:])
+        self._rows[self._filled : self._filled + len(part)] = part
+        self._filled += len(part)
+
+    @property
+    def rows(self) -> Tensor | None:
+        """All of them, (count, ...); None where there are none of this kind."""
+        assert self._rows is None or self._filled == self.count
+        return self._rows
+
+    def all(self) -> Tensor:
+        """All of them, (count, ...)."""
+        assert self.rows is not None
+        return self.rows
+
+
+def gather(parts: Iterable[Features], count: int) -> Features:
+    """The features of all batches, of so many images."""
+    features, logits, extractor = Rows(count), Rows(count), ""
+    for part in parts:
+        features.add(part.features)
+        logits.add(part.logits)
+        extractor = part.extractor
+    return Features(features.all(), logits.rows, extractor)

@@ -124,7 +124,7 @@ def drawn(evidence: Evidence, view: View, labels: Tensor) -> Features:
         if images.shape != wanted:
             raise UsageError(f"asked for samples of shape {wanted}, got {tuple(images.shape)}")
         parts.append(extract(view.extractor, images, evidence.device, evidence.batch))
-    return gather(parts)
+    return gather(parts, len(labels))
 
 
 def accuracies(features: Features, labels: Tensor) -> tuple[Estimate, Estimate]:
