@@ -7,7 +7,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from gen_models.config import RunConfig, one_line_errors, register, run_config
+from gen_models.config import RunConfig, follow, one_line_errors, register, run_config
 from gen_models.errors import UsageError
 
 register()
@@ -47,4 +47,5 @@ def refuse_nowhere(options: RunConfig, folder: Path, overrides: list[str]) -> No
 
 if __name__ == "__main__":
     with one_line_errors():
+        follow()
         main()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
 from safetensors.torch import save
 
+from gen_models import processes
 from gen_models.allowed import trust
 from gen_models.checkpoints import load, read_checkpoint
 from gen_models.config import RunConfig, check
@@ -48,30 +49,42 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         SystemExit: With 130 or 143 if a signal ended the run; what there was is saved.
         Diverged: If a loss or a weight was not finite; record and report say so.
     """
-    config = settled(config)
-    with taken(folder), listening() as asked:
-        if config.resume and (done := complete(folder, config)) is not None:
-            return tell_again(folder, config, done)
-        start, trackers = begin(folder, config, name), Trackers([])
+    try:
+        processes.everywhere(one_of_all, config.trainer, settled(config), folder, name, command)
+    except processes.Failed as error:
+        write_status(folder, "failed", str(error).rstrip().splitlines()[-1])
+        raise
+    return folder / "report.html"
+
+
+def one_of_all(config: RunConfig, folder: Path, name: str, command: str) -> None:
+    """What each process of a run does, in the folder of the first; see `run`."""
+    folder, first = processes.by_first(lambda: folder), processes.first()
+    with taken(folder) if first else nullcontext(), listening() as asked:
+        done = processes.by_first(lambda: complete(folder, config) if config.resume else None)
+        if done is not None:
+            return tell_again(folder, config, done) if first else None
+        start, trackers = processes.by_first(lambda: begin(folder, config, name)), Trackers([])
         try:
             work = Run(config, folder, name, command, start, asked)
             trackers = work.trackers
-            report = work.go()
+            work.go()
         except Diverged:  # all is written
-            raise
+            if first:
+                raise
         except BaseException as error:
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
             status = "interrupted" if stopped else "failed"
-            with suppress(OSError):  # on a full disk, that is the error to be seen
-                write_status(folder, status, signal_name(asked) or told)
-            trackers.end(finished=False)
+            if first:
+                with suppress(OSError):  # on a full disk, that is the error to be seen
+                    write_status(folder, status, signal_name(asked) or told)
+                trackers.end(finished=False)
             if not stopped or asked.signal is None:
                 raise
-        if asked.signal is None:
-            return report
-    print(f"Go on with: {again(command, 'hydra.run.dir', folder)}", flush=True)
-    raise SystemExit(128 + asked.signal)
+    if first and asked.signal is not None:
+        print(f"Go on with: {again(command, 'hydra.run.dir', folder)}", flush=True)
+        raise SystemExit(128 + asked.signal)
 
 
 class Run:
@@ -97,7 +110,7 @@ class Run:
         self.checkpoint = None if start is None else read_checkpoint(start)
         trust(config.trust)
         self.data: ImageDataModule = build(config.data, "data")
-        self.data.prepare_data()
+        processes.by_first(self.data.prepare_data)
         self.data.setup("fit")
         shape, scaler = self.data.shape, self.data.scaler
         self.harness = Harness(config.evaluation, self.data)
@@ -130,8 +143,9 @@ class Run:
     def go(self) -> Path:
         """Do what the configuration says, as far as it is not done."""
         indices = {name: rows.int() for name, rows in self.data.split_indices.items()}
-        write_whole(self.folder / "split.safetensors", save(indices))
-        self.trackers.begin(describe(self.config.__dict__))
+        if processes.first():
+            write_whole(self.folder / "split.safetensors", save(indices))
+            self.trackers.begin(describe(self.config.__dict__))
         if self.config.train and not self.trained:
             self.fit()
         else:
@@ -150,7 +164,9 @@ class Run:
             except KeyboardInterrupt:
                 status, reason = "interrupted", f"{signal_name(self.asked)}, in evaluation"
         seconds = time.monotonic() - started
-        report = self.report(status, reason, values, pictures, seconds)
+        report = processes.by_first(
+            lambda: self.report(status, reason, values, pictures, seconds)
+        )
         if status == "diverged":
             raise Diverged(f"{reason}; {report}")
         return report
@@ -174,7 +190,8 @@ class Run:
         too_large = f"lower data.batch_size={self.data.batch_size}, or the model's width"
         with enough_memory(f"out of memory in training: {too_large}"):
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
-        if self.model.broken is not None:
+        self.asked.signal = processes.largest(self.asked.signal or 0) or None
+        if self.model.broken is not None and processes.first():
             indices = self.data.split_indices["train"]
             remains = broken_batch(self.model.broken, self.data.train_dataloader(), indices)
             write_whole(self.folder / "diverged.safetensors", remains)

@@ -76,6 +76,23 @@ def register() -> None:
     guard_hydra()
 
 
+def follow() -> None:
+    """Make no run folder where torchrun has started several processes and this is not the first.
+
+    Raises:
+        UsageError: If they were to sweep.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    if {"-m", "--multirun"} & set(sys.argv):
+        raise UsageError(
+            "-m under torchrun: every process would sweep; leave torchrun out, the jobs of "
+            "-m trainer=ddp trainer.devices=N start their own processes"
+        )
+    if os.environ["RANK"] != "0":
+        sys.argv += ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none"]
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Print the user's mistakes as one line and exit with status 2; with 1 after a divergence.

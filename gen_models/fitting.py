@@ -17,10 +17,12 @@ from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 from gen_models.extras import install
 from gen_models.models import GenerativeModule
+from gen_models.processes import count
 from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.checkpoint_io import WholeCheckpointIO
 from gen_models.training.collapse import PosteriorCollapse
+from gen_models.training.devices import SharedBatch
 from gen_models.training.divergence import FiniteCheckpoint
 from gen_models.training.interruption import Interruption
 from gen_models.training.last_checkpoint import LastCheckpoint
@@ -77,6 +79,7 @@ def make_trainer(
         return build(
             config.trainer,
             "trainer",
+            strategy=SharedBatch() if count() > 1 else "auto",
             callbacks=callbacks,
             logger=make_loggers(config, folder),
             plugins=[WholeCheckpointIO()],
@@ -128,6 +131,11 @@ def check_trainer(options: dict[str, Any]) -> None:
     every = options.get("log_every_n_steps", 1)
     if isinstance(every, int) and every < 1:
         raise UsageError("trainer.log_every_n_steps must be 1 or more")
+    if options.get("strategy", "auto") not in ("auto", "ddp"):
+        raise UsageError(
+            f"trainer.strategy={options['strategy']}: choices are auto, ddp, which are the same: "
+            "the devices share each batch, and make the step that one would make of it"
+        )
 
 
 def check_images(model: GenerativeModule, data: ImageDataModule) -> None:

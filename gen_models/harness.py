@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ import torch
 from gen_models.caches import default_folder
 from gen_models.data import ImageDataModule
 from gen_models.errors import UsageError
-from gen_models.evaluation.evaluate import evaluate
+from gen_models.evaluation.evaluate import evaluate, undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors.features import Extractor
 from gen_models.evaluation.grid import Grid
@@ -21,6 +22,7 @@ from gen_models.evaluation.pictures import gallery, sample_picture
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 from gen_models.evaluation.store import FeatureStore
 from gen_models.models import GenerativeModule
+from gen_models.processes import by_first, count, rank
 from gen_models.recipes import build, build_each
 from gen_models.records import Picture, Value
 from gen_models.records.files import write_beside
@@ -75,10 +77,14 @@ class Harness:
         def measure(model: GenerativeModule) -> float:
             chosen = self.extractors[:1]
             evidence = self.evidence(model, "validation", min(2000, self.samples), chosen)
-            comparison = evidence.views[0].samples
-            if not real:
-                real.append(comparison.moments)
-            return frechet_distance(real[0], Moments.of(comparison.fake.features))
+            fake = evidence.drawn.features[0]  # by all processes
+
+            def distance() -> float:
+                if not real:
+                    real.append(evidence.views[0].samples.moments)
+                return frechet_distance(real[0], Moments.of(fake.features))
+
+            return by_first(distance)
 
         return measure
 
@@ -109,9 +115,15 @@ class Harness:
     def evaluate(self, model: Placed, folder: Path) -> tuple[list[Value], list[Picture]]:
         """The values, and the pictures, written into the run folder beside those that are there.
 
-        Which of them count says the record: until that is written, the old ones do.
+        Which of them count says the record: until that is written, the old ones do. Of
+        several processes, the first has them.
         """
         evidence = self.evidence(model, self.split, self.samples, self.extractors)
+        if count() > 1:
+            with suppress(UsageError), undisturbed(model, self.seed):
+                _ = evidence.drawn  # each process its share; the rest is for the first alone
+            if rank() > 0:
+                return [], []
         values = evaluate(evidence, list(self.measurements.values()))
         search = [m for m in self.measurements.values() if isinstance(m, Inversion)]
         (folder / "pictures").mkdir(exist_ok=True)

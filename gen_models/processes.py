@@ -9,22 +9,31 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from types import FrameType
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch.multiprocessing import get_context
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
+from torch.utils._pytree import tree_map_only
 
-from gen_models.errors import UsageError
+from gen_models.errors import Diverged, UsageError
 
 T = TypeVar("T")
 
+Failed = ProcessException
+"""A process of `launch` has raised an error, or was killed; the last line says what."""
+
 PATIENCE = timedelta(days=7)
 """How long a process waits for the others: while the first one measures, for hours."""
+
+GRACE = 5.0
+"""Seconds in which the others end by themselves once one has failed, and as many after SIGTERM."""
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
@@ -45,7 +54,7 @@ def share(total: int) -> range:
 
 
 def gathered(make: Callable[[], T]) -> list[T]:
-    """What each process makes, in their order, known to all of them.
+    """What each process makes, in their order, known to all of them; its tensors on the CPU.
 
     Raises:
         UsageError: In all processes, if it was raised in one.
@@ -54,7 +63,7 @@ def gathered(make: Callable[[], T]) -> list[T]:
         return [make()]
     mine: Any
     try:
-        mine = make()
+        mine = tree_map_only(torch.Tensor, torch.Tensor.cpu, make())
     except UsageError as error:
         mine = error
     found: list[Any] = [None] * count()
@@ -83,58 +92,108 @@ def largest(number: int) -> int:
     return int(held)
 
 
-def started() -> bool:
-    """Whether torchrun has started this process, as one of several."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+def first() -> bool:
+    """Whether this is the process that writes files and tells the user."""
+    return rank() == 0
+
+
+def on_gpu(trainer: Mapping[str, Any]) -> bool:
+    """Whether a trainer of these options uses GPUs of CUDA."""
+    accelerator = trainer.get("accelerator", "auto")
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def wanted(trainer: Mapping[str, Any]) -> int:
+    """How many processes a trainer of these options asks for: one a device, on all its machines.
+
+    Example:
+        >>> wanted({"accelerator": "cpu", "devices": 2})
+        2
+        >>> wanted({"accelerator": "cpu", "devices": "auto"})
+        1
+    """
+    devices: Any = trainer.get("devices", "auto")
+    if devices in ("auto", "-1", -1):
+        here = torch.cuda.device_count() if on_gpu(trainer) else 1
+    elif isinstance(devices, int):
+        here = devices
+    else:  # Lightning takes "2" for two devices, and "0,1" or [0, 1] for these two
+        here = int(devices) if str(devices).isdecimal() else len(str(devices).split(","))
+    return here * int(trainer.get("num_nodes", 1))
 
 
 def join(gpu: bool) -> None:
     """Meet the other processes, by what torchrun or `launch` has put into the environment.
+
+    Others than the first keep their warnings to themselves.
 
     Args:
         gpu: Whether each has a GPU of its own.
     """
     backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
+    if not first():
+        warnings.simplefilter("ignore")
     if "OMP_NUM_THREADS" not in os.environ:
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // here))
 
 
-def launch(
-    work: Callable[..., object],
-    arguments: Sequence[Any],
-    processes: int,
-    method: str = "spawn",
-) -> None:
-    """Do the same work in several new processes, which can `join`, and wait for their end.
+def everywhere(work: Callable[..., object], trainer: Mapping[str, Any], *arguments: Any) -> None:
+    """Do the same work in as many processes as a trainer has devices: here, where it is one.
 
-    Signals that end a program are passed on to all of them. Where one fails, all end.
+    Several are started here, unless torchrun has done so.
 
     Args:
-        work: A function of a module; called with the arguments in each process.
-        arguments: Picklable.
-        processes: How many.
-        method: How Python starts them: "spawn"; or "fork", which is fast, and safe only where no
-            thread is at work and no GPU in use.
+        work: A function of a module, called with the arguments in each process.
+        trainer: The options of the trainer.
+        *arguments: Picklable.
 
     Raises:
-        UsageError: If one process has raised it.
+        UsageError: If torchrun has started another number, or one process has raised it.
+        Diverged: If one process has raised it.
         SystemExit: If one process has.
-        torch.multiprocessing.ProcessRaisedException: With the traceback, if one raised another
-            error.
+        Failed: With the traceback, if one raised another error, or was killed.
+    """
+    number = wanted(trainer)
+    given = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+    if given not in (None, number):
+        raise UsageError(
+            f"torchrun has started {given} processes, and trainer.devices on trainer.num_nodes ask "
+            f"for {number}: make them the same"
+        )
+    if number == 1:
+        work(*arguments)
+    elif given is None:
+        launch(partial(_joined, work, on_gpu(trainer)), arguments, number)
+    else:
+        _joined(work, on_gpu(trainer), *arguments)
+
+
+def _joined(work: Callable[..., object], gpu: bool, *arguments: Any) -> None:
+    join(gpu)
+    work(*arguments)
+
+
+def launch(work: Callable[..., object], arguments: Sequence[Any], processes: int) -> None:
+    """Do the same work in new processes, which may `join`; arguments and errors as `everywhere`.
+
+    Signals that end a program are passed on to all of them. Where one fails, all end.
     """
     # The store lies here, on a port that is free: no process can come too early, or too late.
     store = dist.TCPStore(  # type: ignore[attr-defined]
         "127.0.0.1", 0, is_master=True, wait_for_workers=False
     )
-    told = get_context(method).SimpleQueue()
+    # Forked from a server that has imported all and done nothing: quick, and safe with GPUs.
+    python = get_context("forkserver")
+    python.set_forkserver_preload(["gen_models.app"])
+    told = python.SimpleQueue()
     context = start_processes(
         _process,
         (processes, store.port, told, work, tuple(arguments)),
         processes,
         join=False,
-        start_method=method,
+        start_method="forkserver",
     )
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -145,13 +204,14 @@ def launch(
     before = {number: signal.getsignal(number) for number in SIGNALS}
     _handle(dict.fromkeys(SIGNALS, pass_on))
     try:
-        while not context.join():
+        while not context.join(grace_period=GRACE):
             pass
     except ProcessExitedException as error:
         if not told.empty():
-            raise UsageError(told.get()) from None
-        if error.exit_code > 0:
-            raise SystemExit(error.exit_code) from None
+            raise told.get() from None
+        code = error.exit_code
+        if code > 0 or -code in SIGNALS:
+            raise SystemExit(code if code > 0 else 128 - code) from None
         raise
     finally:
         _handle(before)
@@ -183,8 +243,8 @@ def _process(
     }
     try:
         work(*arguments)
-    except UsageError as error:
-        told.put(str(error))
-        raise SystemExit(2) from None
+    except (UsageError, Diverged) as error:
+        told.put(error)
+        raise SystemExit(1) from None
     if dist.is_initialized():
         dist.destroy_process_group()

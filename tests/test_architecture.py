@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "models.state",
         "models.gathered",
         "modes",
+        "processes",
         "records",
     }
     | LEAVES,
@@ -61,6 +62,7 @@ MAY_IMPORT = {
         "distributions",
         "information",
         "objectives.penalties",
+        "processes",
         "records",
     }
     | LEAVES,

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from gen_models.data.ranges import stored_as, to_pixels
-from gen_models.errors import UsageError
-from gen_models.evaluation.contract import take_in
-from gen_models.evaluation.extractors.features import (
-    Extractor,
-    Features,
-    Rows,
-    extract,
-)
+from gen_models.evaluation.extractors.features import Extractor
+from gen_models.evaluation.samples import Drawn, draw
 from gen_models.evaluation.store import FeatureStore, content
 from gen_models.evaluation.tried import tried_once
 from gen_models.evaluation.view import View
@@ -39,20 +33,6 @@ class Images(Protocol):
     def labels(self) -> Tensor | None:
         """(N,) classes, or None."""
         ...
-
-
-class Drawn(NamedTuple):
-    """Samples of a model.
-
-    Attributes:
-        images: (samples, C, H, W), bytes; float32 where the data are floats.
-        clamped: Values that lay outside [0, 1].
-        features: By extractor, in the order of the evidence.
-    """
-
-    images: Tensor
-    clamped: int
-    features: tuple[Features, ...]
 
 
 @dataclass
@@ -129,29 +109,7 @@ class Evidence:
         Raises:
             UsageError: If a sample is no image of the shape of the real ones, or not finite.
         """
-        generator, images, clamped = self.generator(), Rows(self.samples), 0
-        seen = [(Rows(self.samples), Rows(self.samples)) for _ in self.extractors]
-        for first in range(0, self.samples, self.batch):
-            count = min(self.batch, self.samples - first)
-            taken = take_in(self.model.sample(count, generator), self.stored, first)
-            wanted = count, *self.real.images.shape[1:]
-            if taken.images.shape != wanted:
-                raise UsageError(
-                    f"asked for samples of shape {tuple(wanted)}, the model gave "
-                    f"{tuple(taken.images.shape)}"
-                )
-            clamped += taken.clamped
-            images.add(taken.images.cpu())
-            for extractor, (features, logits) in zip(self.extractors, seen, strict=True):
-                part = extract(extractor, taken.images, self.device, self.batch)
-                features.add(part.features)
-                logits.add(part.logits)
-        made = zip(self.extractors, seen, strict=True)
-        return Drawn(
-            images.all(),
-            clamped,
-            tuple(Features(f.all(), k.rows, extractor.identity) for extractor, (f, k) in made),
-        )
+        return draw(self)
 
     @cached_property
     def views(self) -> tuple[View, ...]:

@@ -167,7 +167,7 @@ class GenerativeModule(Logged):
         checkpoint["history"] = copy.deepcopy(self.history)
         checkpoint["events"] = copy.deepcopy(self.events)
         checkpoint["training_seconds"] = self._seconds()
-        checkpoint["gathered"] = self._gathered.state_dict()
+        checkpoint["gathered"] = self._gathered.state_dict(self.trainer.strategy.reduce)
         checkpoint["noise"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -58,9 +58,17 @@ class Gathered:
         """Begin anew."""
         self._rows.clear()
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a run that goes on within an interval has to find again."""
-        return {"rows": [(tuple(turn), dict(values)) for turn, values in self._rows]}
+    def state_dict(self, mean: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """What a run that goes on within an interval has to find again.
+
+        Args:
+            mean: Over all devices, of a tensor of each, which it may overwrite.
+        """
+        rows = [
+            (tuple(turn), {key: mean(value.float().clone()) for key, value in values.items()})
+            for turn, values in self._rows
+        ]
+        return {"rows": rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""

@@ -91,11 +91,11 @@ class SampleGrid(pl.Callback):
         """Remove what a killed run has drawn behind the checkpoint that this one begins at."""
         for path in self.folder.glob("*.png"):
             if path.stem.isdecimal() and int(path.stem) > module.images_seen:
-                path.unlink()
+                path.unlink(missing_ok=True)  # each process of the run is at it
 
     def on_validation_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Draw, for the folder and for the loggers that show pictures."""
-        if trainer.sanity_checking or module.diverged is not None:
+        if trainer.sanity_checking or module.diverged is not None or not trainer.is_global_zero:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{module.images_seen:09d}.png"
@@ -122,10 +122,14 @@ class ImageProgress(pl.callbacks.ProgressBar):
         self._last = 0.0
         self._bar: Progress | None = None
 
+    def disable(self) -> None:
+        """Show nothing, as Lightning asks of all processes but the first."""
+        self.seconds = math.inf
+
     def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Open the bar."""
         self._last = time.monotonic()
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() or math.isinf(self.seconds):
             return
         columns = BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeElapsedColumn()
         left = TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}")

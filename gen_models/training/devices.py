@@ -11,10 +11,12 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from gen_models.errors import UsageError
 from gen_models.models.phase import images_of
+from gen_models.processes import largest
 from gen_models.training.whole_batch import WholeBatch
 
 
@@ -32,6 +34,11 @@ class SharedBatch(DDPStrategy):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._compared = False
+
+    def setup_environment(self) -> None:
+        """Meet the others."""
+        with isolate_rng():  # Lightning seeds anew here, and for one process it does not
+            super().setup_environment()
 
     def configure_ddp(self) -> None:
         """Begin from the first process's weights."""
@@ -53,6 +60,10 @@ class SharedBatch(DDPStrategy):
         loss = super().backward(closure_loss, optimizer, *arguments, **options)
         average(parameter.grad for parameter in options["inputs"])
         return loss
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """Whether all, or one at least, have decided so; no GPU is waited for."""
+        return not bool(largest(not decision)) if all else bool(largest(decision))
 
     def on_validation_start(self) -> None:
         """Compare the processes' weights."""

@@ -1,4 +1,4 @@
-"""Two processes make the steps of one: gloo on a CPU, forked from the process of the tests."""
+"""Two processes make the steps of one: gloo on a CPU."""
 
 from functools import partial
 
@@ -141,7 +141,6 @@ def one_fails():
 
 
 def work(folder):
-    torch.set_num_threads(1)  # threads do not outlive a fork
     processes.join(gpu=False)
     models = {name: train() for name, train in FAMILIES.items()}
     found = {name: m.state_dict() | {"history": m.history} for name, m in models.items()}
@@ -159,7 +158,7 @@ def work(folder):
 def both(tmp_path_factory):
     """What each process has found."""
     folder = tmp_path_factory.mktemp("devices")
-    processes.launch(work, (folder,), PROCESSES, method="fork")
+    processes.launch(work, (folder,), PROCESSES)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

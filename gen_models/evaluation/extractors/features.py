@@ -36,6 +36,11 @@ class Features(NamedTuple):
         logits = None if self.logits is None else self.logits[:count]
         return self._replace(features=self.features[:count], logits=logits)
 
+    def to(self, device: torch.device) -> Features:
+        """The same features on a device."""
+        logits = None if self.logits is None else self.logits.to(device)
+        return self._replace(features=self.features.to(device), logits=logits)
+
 
 class Extractor(nn.Module):
     """A fixed network from pixels (B, C, H, W) in [0, 1], as they are stored, to `Features`.

@@ -1,0 +1,136 @@
+"""Whole runs by two processes: one folder, the numbers of one process, gone on with by another."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from gen_models.app import run
+from gen_models.config import RunConfig
+from gen_models.errors import UsageError
+from gen_models.records import Record
+
+from .conftest import REPOSITORY
+from .test_configs import composed
+
+SMALL = ["experiment=quick", "trainer=cpu", "trainer.enable_progress_bar=false", "model=gan"]
+SMALL += ["evaluation/measurements=distances", "evaluation.measurements.inversion=null"]
+IMAGES = 512
+
+
+def config(*overrides, devices=1):
+    more = f"trainer.devices={devices}", f"max_images={IMAGES}", "trainer.log_every_n_steps=4"
+    return RunConfig(**composed(*SMALL, *more, *overrides))
+
+
+def by_two(folder, *overrides):
+    run(config(*overrides, devices=2), folder, "gan", "python run.py")
+
+
+def curve(folder):
+    """Training losses of a record, by name and images."""
+    found = Record.read(folder / "record.json").curves
+    return {
+        (each.name, images): value
+        for each in found
+        for images, value in zip(each.images, each.values, strict=True)
+        if each.name.startswith("train/")
+    }
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A run by one process, and one by two."""
+    base = tmp_path_factory.mktemp("runs")
+    run(config("evaluate=false"), base / "one", "gan", "python run.py")
+    by_two(base / "two")
+    return base
+
+
+def test_two_processes_leave_one_run(folders):
+    names = {str(p.relative_to(folders / "two")) for p in (folders / "two").rglob("*")}
+    assert {"record.json", "report.html", "metrics.csv", "checkpoints/last.ckpt"} <= names
+    assert {p.name for p in folders.iterdir()} == {"one", "two"}
+    one, two = (Record.read(folders / name / "record.json") for name in ("one", "two"))
+    assert json.loads((folders / "two/status.json").read_text())["status"] == "finished"
+    assert replace(two.budget, training_seconds=0, evaluation_seconds=0) == replace(
+        one.budget, training_seconds=0, evaluation_seconds=0
+    )
+
+
+def test_their_losses_are_those_of_one(folders):
+    """In float32, over 8 steps: rounding grows, and stays below a thousandth."""
+    one, two = curve(folders / "one"), curve(folders / "two")
+    assert len(one) == 6 * 2
+    assert two == pytest.approx(one, rel=1e-3)
+
+
+def test_their_measurements_are_those_of_one_process_to_the_bit(folders):
+    """The same weights, measured again by one."""
+    last = folders / "two/checkpoints/last.ckpt"
+    again = folders / "again"
+    run(config("train=false", f"ckpt_path={last}"), again, "gan", "")
+    values = Record.read(again / "record.json").values
+    assert sum(value.value is not None for value in values) > 5
+    assert values == Record.read(folders / "two/record.json").values
+
+
+def test_one_process_goes_on_where_two_stopped_and_two_where_one_did(folders):
+    last = {name: folders / name / "checkpoints/last.ckpt" for name in ("one", "two")}
+    more = f"max_images={2 * IMAGES}", "evaluate=false"
+    run(config(*more), folders / "whole", "gan", "")
+    run(config(*more, f"ckpt_path={last['two']}"), folders / "two_one", "gan", "")
+    by_two(folders / "one_two", *more, f"ckpt_path={last['one']}")
+    whole = curve(folders / "whole")
+    assert len(whole) == 6 * 4
+    for name in ("two_one", "one_two"):
+        assert curve(folders / name) == pytest.approx(whole, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer=ddp", "trainer.strategy=fsdp"], "choices are auto, ddp"),
+        (["trainer=ddp", "trainer.devices=lots"], "should be an int"),
+    ],
+)
+def test_other_ways_are_refused_in_one_line(tmp_path, overrides, message):
+    with pytest.raises(UsageError, match=message):
+        run(config(*overrides), tmp_path / "run", "gan", "")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="make it a multiple of their number"):
+        by_two(tmp_path / "run", "data.batch_size=63")
+    assert json.loads((tmp_path / "run/status.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["alone", "torchrun", "sweep"])
+def test_on_the_command_line(tmp_path, way):
+    """Started by itself, by torchrun, and as the jobs of a sweep: one folder a run each time."""
+    start = {
+        "alone": [sys.executable],
+        "torchrun": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
+        "sweep": [sys.executable],
+    }[way]
+    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "evaluate=false"]
+    place = {"sweep": ["-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}/runs"]}.get(
+        way, [f"hydra.run.dir={tmp_path}/runs/0"]
+    )
+    done = subprocess.run(
+        [*start, str(REPOSITORY / "run.py"), "experiment=quick", *words, *place],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    records = sorted(tmp_path.rglob("record.json"))
+    assert len(records) == 1 + (way == "sweep")
+    assert {p.name for p in tmp_path.iterdir()} == {"runs"}
+    assert all(Record.read(path).status == "finished" for path in records)
