@@ -63,7 +63,9 @@ def one_of_all(config: RunConfig, folder: Path, name: str, command: str) -> None
     with taken(folder) if first else nullcontext(), listening() as asked:
         done = processes.by_first(lambda: complete(folder, config) if config.resume else None)
         if done is not None:
-            return tell_again(folder, config, done) if first else None
+            if first:
+                tell_again(folder, config, done)
+            return
         start, trackers = processes.by_first(lambda: begin(folder, config, name)), Trackers([])
         try:
             work = Run(config, folder, name, command, start, asked)
@@ -164,9 +166,7 @@ class Run:
             except KeyboardInterrupt:
                 status, reason = "interrupted", f"{signal_name(self.asked)}, in evaluation"
         seconds = time.monotonic() - started
-        report = processes.by_first(
-            lambda: self.report(status, reason, values, pictures, seconds)
-        )
+        report = processes.by_first(lambda: self.report(status, reason, values, pictures, seconds))
         if status == "diverged":
             raise Diverged(f"{reason}; {report}")
         return report
