@@ -1,13 +1,19 @@
 """Whole runs by two processes: one folder, the numbers of one process, gone on with by another."""
 
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
+import torch
 
+from gen_models import processes
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.errors import UsageError
@@ -88,6 +94,42 @@ def test_one_process_goes_on_where_two_stopped_and_two_where_one_did(folders):
     assert len(whole) == 6 * 4
     for name in ("two_one", "one_two"):
         assert curve(folders / name) == pytest.approx(whole, rel=1e-2)
+
+
+def when_it_has_saved(folder, do):
+    """Does something to the processes of a run once it has a checkpoint."""
+
+    def wait():
+        while not (folder / "checkpoints/last.ckpt").exists():
+            time.sleep(0.05)
+        do(sorted(multiprocessing.active_children(), key=lambda process: process.pid))
+
+    threading.Thread(target=wait).start()
+
+
+LONG = "max_images=400_000", "checks=400", "evaluate=false"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_signal_to_one_process_ends_both_after_the_same_step(tmp_path, which):
+    folder = tmp_path / "run"
+    when_it_has_saved(folder, lambda both: os.kill(both[which].pid, signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        by_two(folder, *LONG)
+    assert ended.value.code == 128 + signal.SIGTERM
+    record = Record.read(folder / "record.json")
+    assert (record.status, record.reason) == ("interrupted", "SIGTERM; not evaluated")
+    last = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    assert last["images_seen"] == record.budget.images_seen < 400_000
+
+
+def test_the_death_of_one_process_ends_the_other_and_is_told(tmp_path):
+    folder = tmp_path / "run"
+    when_it_has_saved(folder, lambda both: os.kill(both[1].pid, signal.SIGKILL))
+    with pytest.raises(processes.Failed, match="terminated with signal SIGKILL"):
+        by_two(folder, *LONG)
+    assert json.loads((folder / "status.json").read_text())["status"] == "failed"
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["images_seen"]
 
 
 @pytest.mark.parametrize(
