@@ -18,6 +18,7 @@ from gen_models.errors import Diverged, UsageError, enough_memory
 from gen_models.fitting import check_images, make_trainer
 from gen_models.folders import taken, write_status
 from gen_models.harness import Harness
+from gen_models.launching import Failed, everywhere
 from gen_models.models import GenerativeModule
 from gen_models.models.state import not_finite
 from gen_models.provenance import keep_skipped, make_record
@@ -50,8 +51,8 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
         Diverged: If a loss or a weight was not finite; record and report say so.
     """
     try:
-        processes.everywhere(one_of_all, config.trainer, settled(config), folder, name, command)
-    except processes.Failed as error:
+        everywhere(one_of_all, config.trainer, settled(config), folder, name, command)
+    except Failed as error:
         write_status(folder, "failed", str(error).rstrip().splitlines()[-1])
         raise
     return folder / "report.html"

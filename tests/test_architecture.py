@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "information": set(),
     "modes": set(),
     "processes": LEAVES,
+    "launching": {"processes"} | LEAVES,
     "signatures": LEAVES,
     "allowed": LEAVES,
     "recipes": {"allowed", "signatures"} | LEAVES,

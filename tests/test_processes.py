@@ -9,7 +9,7 @@ import time
 import pytest
 from torch.multiprocessing import ProcessRaisedException
 
-from gen_models import processes
+from gen_models import launching, processes
 from gen_models.config import follow
 from gen_models.errors import UsageError
 
@@ -49,7 +49,7 @@ def wait(folder, handled):
 def launch(work, *arguments):
     started = time.monotonic()
     try:
-        processes.launch(work, arguments, 2)
+        launching.launch(work, arguments, 2)
     finally:
         assert time.monotonic() - started < 300
 
@@ -106,7 +106,7 @@ def test_a_signal_reaches_every_process_once(tmp_path, handled):
     ],
 )
 def test_as_many_processes_as_lightning_would_have_devices(options, count):
-    assert processes.wanted({"accelerator": "cpu", **options}) == count
+    assert launching.wanted({"accelerator": "cpu", **options}) == count
 
 
 def test_alone_there_is_nobody_to_ask():
@@ -121,7 +121,7 @@ def test_as_many_have_to_be_there_as_torchrun_has_started(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UsageError, match=r"started 3 processes, .* ask for 2"):
-        processes.everywhere(fail, {"accelerator": "cpu", "devices": 2})
+        launching.everywhere(fail, {"accelerator": "cpu", "devices": 2})
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
@@ -136,3 +136,8 @@ def test_under_torchrun_the_first_process_alone_makes_a_folder(monkeypatch, rank
     monkeypatch.setattr(sys, "argv", ["run.py", "-m", "model=vae,gan"])
     with pytest.raises(UsageError, match="leave torchrun out"):
         follow()
+
+
+def test_several_machines_are_for_torchrun():
+    with pytest.raises(UsageError, match="is started by torchrun"):
+        launching.everywhere(fail, {"accelerator": "cpu", "devices": 1, "num_nodes": 2})

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gen_models import processes
+from gen_models import launching
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.errors import UsageError
@@ -126,7 +126,7 @@ def test_a_signal_to_one_process_ends_both_after_the_same_step(tmp_path, which):
 def test_the_death_of_one_process_ends_the_other_and_is_told(tmp_path):
     folder = tmp_path / "run"
     when_it_has_saved(folder, lambda both: os.kill(both[1].pid, signal.SIGKILL))
-    with pytest.raises(processes.Failed, match="terminated with signal SIGKILL"):
+    with pytest.raises(launching.Failed, match="terminated with signal SIGKILL"):
         by_two(folder, *LONG)
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["images_seen"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gen_models import processes
+from gen_models import launching, processes
 from gen_models.errors import UsageError
 from gen_models.evaluation import Features
 from gen_models.evaluation.samples import latents_are_all
@@ -89,7 +89,7 @@ def work(folder):
 def both(tmp_path_factory):
     """What each process has found."""
     folder = tmp_path_factory.mktemp("samples")
-    processes.launch(work, (folder,), PROCESSES)
+    launching.launch(work, (folder,), PROCESSES)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Gamma, Normal
 
-from gen_models import processes
+from gen_models import launching, processes
 from gen_models.data import Digits
 from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE
@@ -158,7 +158,7 @@ def work(folder):
 def both(tmp_path_factory):
     """What each process has found."""
     folder = tmp_path_factory.mktemp("devices")
-    processes.launch(work, (folder,), PROCESSES)
+    launching.launch(work, (folder,), PROCESSES)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 
