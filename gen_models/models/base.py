@@ -159,7 +159,9 @@ class GenerativeModule(Logged):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the class, the counters, the history and the state of the noise."""
-        if self.trainer.validating:  # callbacks save before the module has had its turn
+        if (
+            self._trainer and self._trainer.validating
+        ):  # callbacks save before the module has had its turn
             self.on_validation_end()
         checkpoint["target"] = f"{type(self).__module__}.{type(self).__qualname__}"
         checkpoint["images_seen"] = self.images_seen
