@@ -12,6 +12,7 @@ from gen_models import load_run
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.data import Digits, to_bytes
+from gen_models.data.samples import read_samples
 from gen_models.evaluate import main
 from gen_models.records import Record
 from gen_models.report import main as report
@@ -67,6 +68,8 @@ def test_a_models_samples_from_files_have_the_numbers_of_its_own_run(place, name
     assert len(compared) >= 6
     assert [made[key] for key in compared] == [own[key] for key in compared]
     assert made["reconstruction_mse_test_360"].reason.startswith("Given has no encoder")
+    # Drawn behind the measurements, from the first sample on again.
+    assert (tmp_path / "out/pictures/samples.png").exists()
     assert f"Report: {tmp_path / 'out/report.html'}" in capsys.readouterr().out.replace("\n", "")
 
 
@@ -83,6 +86,24 @@ def test_they_enter_one_comparison_with_trained_runs(place, tmp_path):
     assert seeds == {("vae", "1"), ("theirs", "2")}
     assert "The runs differ" not in text
     assert "trained fastest" not in text  # nobody knows how long theirs took
+
+
+def test_every_layout_gives_the_same_colours(tmp_path):
+    images = torch.randint(256, (5, 3, 6, 4), dtype=torch.uint8)
+    last = images.permute(0, 2, 3, 1).numpy()
+    np.save(tmp_path / "first.npy", images.numpy())
+    np.save(tmp_path / "last.npy", last)
+    np.savez(tmp_path / "floats.npz", arr_0=last / 255, arr_1=np.arange(5))
+    (tmp_path / "files").mkdir()
+    for number, image in enumerate(last):
+        Image.fromarray(image).save(tmp_path / "files" / f"{number}.png")
+    for name in ("first.npy", "last.npy", "files"):
+        assert torch.equal(read_samples(tmp_path / name, (3, 6, 4)), images), name
+    assert torch.equal(to_bytes(read_samples(tmp_path / "floats.npz", (3, 6, 4))), images)
+    np.save(tmp_path / "grey.npy", images[:, 0].numpy())
+    assert torch.equal(
+        read_samples(tmp_path / "grey.npy", (3, 6, 4)), images[:, :1].expand(-1, 3, -1, -1)
+    )
 
 
 def test_more_than_a_run_would_draw_are_thinned_out_at_random():
