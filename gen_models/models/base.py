@@ -159,17 +159,17 @@ class GenerativeModule(Logged):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the class, the counters, the history and the state of the noise."""
-        if (
-            self._trainer and self._trainer.validating
-        ):  # callbacks save before the module has had its turn
-            self.on_validation_end()
+        trainer = self._trainer  # none where a loaded model is exported
+        if trainer is not None and trainer.validating:
+            self.on_validation_end()  # callbacks save before the module has had its turn
         checkpoint["target"] = f"{type(self).__module__}.{type(self).__qualname__}"
         checkpoint["images_seen"] = self.images_seen
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)
         checkpoint["events"] = copy.deepcopy(self.events)
         checkpoint["training_seconds"] = self._seconds()
-        checkpoint["gathered"] = self._gathered.state_dict(self.trainer.strategy.reduce)
+        if trainer is not None:
+            checkpoint["gathered"] = self._gathered.state_dict(trainer.strategy.reduce)
         checkpoint["noise"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
