@@ -15,6 +15,7 @@ import torch
 
 from gen_models.data import ImageDataModule
 from gen_models.models import GenerativeModule
+from gen_models.processes import count
 from gen_models.records import Budget, Curve, Event, Picture, Record, Value, write_whole
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -133,6 +134,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
+        **({"processes": count()} if count() > 1 else {}),
     }
 
 

@@ -61,6 +61,7 @@ def test_two_processes_leave_one_run(folders):
     assert {"record.json", "report.html", "metrics.csv", "checkpoints/last.ckpt"} <= names
     assert {p.name for p in folders.iterdir()} == {"one", "two"}
     one, two = (Record.read(folders / name / "record.json") for name in ("one", "two"))
+    assert (one.hardware.get("processes"), two.hardware["processes"]) == (None, 2)
     assert json.loads((folders / "two/status.json").read_text())["status"] == "finished"
     assert replace(two.budget, training_seconds=0, evaluation_seconds=0) == replace(
         one.budget, training_seconds=0, evaluation_seconds=0

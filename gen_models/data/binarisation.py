@@ -59,10 +59,8 @@ def binary(
     # Little-endian halves, so that every machine cuts a word alike. 2**32 is 1 modulo 255: the
     # thresholds are uniform but for one word in four thousand million.
     halves = words(-(-count // 2), seed, stream, position).astype("<u8").view("<u4")[:count]
-    thresholds = torch.from_numpy((halves % WHITE).astype(np.uint8)).view(parts, *images.shape)[
-        part
-    ]
-    white = images > thresholds.to(images.device, non_blocking=True)
+    whole = torch.from_numpy((halves % WHITE).astype(np.uint8)).view(parts, *images.shape)
+    white = images > whole[part].to(images.device, non_blocking=True)
     return white.to(torch.uint8) * WHITE
 
 
