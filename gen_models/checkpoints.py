@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,22 @@ def load(model: GenerativeModule, data: ImageDataModule, checkpoint: dict[str, A
         {k: v for k, v in stored.items() if not k.startswith(GAMES)}
         | {k: v for k, v in own.items() if k.startswith(GAMES)}
     )
+
+
+def check_room(folder: Path, model: GenerativeModule) -> None:
+    """Refuse to train where the disk cannot hold the checkpoints.
+
+    There may be four at once: last, previous, best, and the one that is being written. An optimiser
+    such as Adam keeps two numbers for each parameter.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
+    needed = 4 * (weights + 2 * sum(p.nbytes for p in model.parameters()))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UsageError(
+            f"{folder}: {free / 1e6:.1f} MB are free, the checkpoints of this model need "
+            f"{needed / 1e6:.1f} MB; make room, or give another folder (hydra.run.dir=DIR)"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -128,14 +129,29 @@ def explain(error: BaseException) -> str | None:
         return _wrong_key(cause) or " ".join(str(error).split())
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _wrong_key(error) or " ".join(str(error).split())
+    if (limit := _limit(error)) is not None:
+        return limit
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "a group of choices (model, data, evaluation, ...) takes the name of one, not null"
+    return None
+
+
+def _limit(error: BaseException) -> str | None:
+    """What the machine could not give; None for any other error."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             "out of memory: lower data.batch_size or the sizes of the networks; "
             "data.in_memory=false keeps the images on disk and off the GPU"
         )
-    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
-        return "a group of choices (model, data, evaluation, ...) takes the name of one, not null"
-    return None
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"cannot write {error.filename}: {error.strerror}; what was saved before is whole: "
+            "make room and go on with resume=true"
+        )
+    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return f"{error.filename}: {error.strerror}" if denied else None
 
 
 def _missing(error: Any) -> str:

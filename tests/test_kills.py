@@ -74,6 +74,8 @@ def test_fifty_kills_at_random_moments_leave_no_trace(name, tmp_path):
     killed, round_ = 0, 0
     while killed < 50:
         folder = tmp_path / str(round_)
-        killed += (legs := chain(name, folder, [random.uniform(0, seconds) for _ in range(5)]))
+        killed += (
+            legs := chain(name, folder, [random.uniform(0.1, 0.6) * seconds for _ in range(5)])
+        )
         check(expected, folder, legs)
         round_ += 1

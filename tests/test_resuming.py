@@ -1,12 +1,16 @@
 """What a run folder leaves to be done, and whether the same run is asked for."""
 
+import errno
 import multiprocessing
+import os
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
-from gen_models.checkpoints import newest, read_checkpoint
-from gen_models.config import RunConfig
+from gen_models.checkpoints import check_room, newest, read_checkpoint
+from gen_models.config import RunConfig, explain
 from gen_models.errors import UsageError
 from gen_models.folders import claim, taken, write_config
 from gen_models.recipes import describe
@@ -109,3 +113,29 @@ def test_a_folder_that_a_process_works_on_is_refused_until_it_is_dead(tmp_path):
         claim(tmp_path)
     with pytest.raises(UsageError, match="resume=true"):
         claim(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            errno.ENOSPC,
+            "cannot write a/last.ckpt: No space left on device; what was saved before is whole: make",
+        ),
+        (errno.EROFS, "a/last.ckpt: Read-only file system"),
+        (errno.ENOENT, None),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_one_line(number, message):
+    told = explain(OSError(number, os.strerror(number), "a/last.ckpt"))
+    assert told is None if message is None else told.startswith(message)
+
+
+def test_a_disk_too_small_for_the_checkpoints_is_told_of_before_training(tmp_path, monkeypatch):
+    model = torch.nn.Linear(999, 1000)  # 4 MB, three times with its optimiser, four checkpoints
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=48_000_001))
+    check_room(tmp_path, model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=47_999_999))
+    with pytest.raises(UsageError, match=r"48\.0 MB are free.* need 48\.0 MB"):
+        check_room(tmp_path, model)
