@@ -119,9 +119,10 @@ def check_room(folder: Path, model: GenerativeModule) -> None:
     """
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     needed = 4 * (weights + 2 * sum(p.nbytes for p in model.parameters()))
-    free = shutil.disk_usage(folder).free
+    taken = sum(path.stat().st_size for path in (folder / "checkpoints").glob("*.ckpt"))
+    free = shutil.disk_usage(folder).free + taken
     if free < needed:
         raise UsageError(
-            f"{folder}: {free / 1e6:.1f} MB are free, the checkpoints of this model need "
+            f"{folder}: {free / 1e6:.1f} MB are left for checkpoints, this model's need "
             f"{needed / 1e6:.1f} MB; make room, or give another folder (hydra.run.dir=DIR)"
         )

@@ -120,7 +120,7 @@ def test_a_folder_that_a_process_works_on_is_refused_until_it_is_dead(tmp_path):
     [
         (
             errno.ENOSPC,
-            "cannot write a/last.ckpt: No space left on device; what was saved before is whole: make",
+            "cannot write a/last.ckpt: No space left on device; what was saved",
         ),
         (errno.EROFS, "a/last.ckpt: Read-only file system"),
         (errno.ENOENT, None),
@@ -137,5 +137,5 @@ def test_a_disk_too_small_for_the_checkpoints_is_told_of_before_training(tmp_pat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=48_000_001))
     check_room(tmp_path, model)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=47_999_999))
-    with pytest.raises(UsageError, match=r"48\.0 MB are free.* need 48\.0 MB"):
+    with pytest.raises(UsageError, match=r"48\.0 MB are left .* need 48\.0 MB"):
         check_room(tmp_path, model)
