@@ -17,7 +17,7 @@ def left(folder, last="checkpoints/last.ckpt"):
 
 def differences(one, two, place=""):
     """Where two nested values differ, bit for bit."""
-    if isinstance(one, torch.Tensor):
+    if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
         return [] if torch.equal(one, two) and one.dtype == two.dtype else [place]
     if isinstance(one, dict) and isinstance(two, dict):
         keys = {**one, **two}
@@ -30,7 +30,7 @@ def differences(one, two, place=""):
     if isinstance(one, list | tuple) and len(one) == len(two):
         pairs = enumerate(zip(one, two, strict=True))
         return [found for i, (a, b) in pairs for found in differences(a, b, f"{place}.{i}")]
-    return [] if one == two else [place]
+    return [] if type(one) is type(two) and one == two else [place]
 
 
 def placeless(value, folder):

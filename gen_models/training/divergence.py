@@ -14,6 +14,11 @@ from gen_models.models.gathered import Turn
 class FiniteCheckpoint(ModelCheckpoint):
     """Lightning's, but a state that is beyond repair is not saved: the last good one stays."""
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with all that was kept; Lightning forgets the last score."""
+        super().load_state_dict(state_dict)
+        self.current_score = state_dict["current_score"]
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Save, unless training has diverged."""
         if getattr(module, "diverged", None) is None:
