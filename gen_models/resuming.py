@@ -96,7 +96,9 @@ def complete(folder: Path, config: RunConfig) -> Record | None:
         return None
     if record.status == "diverged":  # it would again
         return record
-    trained = not config.train or record.budget.images_seen >= config.max_images
+    own = record.config.get("max_images", 0)  # a model may need less of its budget
+    enough = max(own, record.budget.images_seen) >= config.max_images
+    trained = not config.train or enough
     measured = bool(record.config.get("evaluate")) or not config.evaluate
     return record if record.status == "finished" and trained and measured else None
 

@@ -6,8 +6,6 @@ a process that imports torch and Lightning costs seconds, a fork of one millisec
 
 import contextlib
 import multiprocessing
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -28,19 +26,6 @@ def train(config, folder):
         contextlib.redirect_stderr(told),
     ):
         run(RunConfig(**config), Path(folder), "model", "python run.py")
-
-
-def die_at(count, config, folder):
-    """Train, and die by SIGKILL before the `count`-th file is put in its place."""
-    replace, calls = os.replace, iter(range(count - 1, -1, -1))
-
-    def deadly(*names):
-        if next(calls) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        replace(*names)
-
-    os.replace = deadly
-    train(config, folder)
 
 
 def start(target, *arguments):

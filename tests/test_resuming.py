@@ -14,7 +14,8 @@ from gen_models.config import RunConfig, explain
 from gen_models.errors import UsageError
 from gen_models.folders import claim, taken, write_config
 from gen_models.recipes import describe
-from gen_models.resuming import again, refuse_changes, settled
+from gen_models.records import Budget, Record
+from gen_models.resuming import again, complete, refuse_changes, settled
 from gen_models.training.checkpoint_io import WholeCheckpointIO
 
 CONFIG = RunConfig(
@@ -47,6 +48,47 @@ def test_budget_places_and_words_may_change(tmp_path):
     data = {**CONFIG.data, "root": "b"}
     more = replace(CONFIG, data=data, max_images=200, checks=3, resume=True, evaluate=False)
     refuse_changes(tmp_path, describe(more.__dict__))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "seen", "done"),
+    [
+        ({}, "finished", 100, True),
+        ({}, "finished", 64, True),  # of a model that needs less of its budget
+        ({"max_images": 200}, "finished", 100, False),
+        ({"max_images": 50}, "finished", 100, True),
+        ({}, "interrupted", 100, False),
+        ({}, "failed", 100, False),
+        ({}, "diverged", 64, True),  # it would again
+        ({"evaluate": True}, "finished", 100, False),
+        ({"train": False}, "finished", 10, True),
+    ],
+)
+def test_what_is_left_to_be_done(asked, status, seen, done, tmp_path):
+    config = replace(CONFIG, evaluate=False)
+    record = made_record(describe(config.__dict__), status, seen)
+    record.write(tmp_path / "record.json")
+    assert (complete(tmp_path, replace(config, **asked)) is not None) == done
+
+
+def made_record(config, status, seen):
+    return Record(
+        status=status,
+        model="vae",
+        data="digits",
+        seed=0,
+        created="2026-01-01T00:00:00+00:00",
+        command="",
+        config=config,
+        versions={},
+        hardware={},
+        shape=(1, 2, 2),
+        split={},
+        data_fingerprint="0",
+        parameters={},
+        budget=Budget(seen, 1, 1.0, 0.0),
+        reason=None if status == "finished" else "a reason",
+    )
 
 
 def test_last_is_lightnings_word_for_resume():
