@@ -165,7 +165,7 @@ def test_on_the_command_line(tmp_path, way):
         way, [f"hydra.run.dir={tmp_path}/runs/0"]
     )
     done = subprocess.run(
-        [*start, str(REPOSITORY / "run.py"), "experiment=quick", *words, *place],
+        [*start, str(REPOSITORY / "run.py"), *place, "experiment=quick", *words],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         capture_output=True,
