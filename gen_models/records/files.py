@@ -61,7 +61,8 @@ def whole(path: Path) -> Iterator[Path]:
         sync(part)
         os.replace(part, path)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say which file it was about
+        # A full disk does not say which file it was about; without a number nor would the text be.
+        if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
     finally:
