@@ -30,3 +30,11 @@ def _cache(tmp_path_factory):
 def _no_address():
     """Lightning looks for a cluster in the environment; tests have none."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def found_by_two(work, folder):
+    """What each of two processes leaves as `RANK.pt` in a folder."""
+    from gen_models.launching import launch
+
+    launch(work, (folder,), 2)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]

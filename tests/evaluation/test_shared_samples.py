@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from gen_models import launching, processes
+from gen_models import processes
 from gen_models.errors import UsageError
 from gen_models.evaluation import Features
 from gen_models.evaluation.samples import latents_are_all
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 
+from ..conftest import found_by_two
 from .models import SHAPE, Complete, Resampler, digits, evidence
 
-PROCESSES = 2
 SAMPLES = 333  # in batches of 64: three for one process, three for the other, the last one short
 
 
@@ -88,9 +88,7 @@ def work(folder):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """What each process has found."""
-    folder = tmp_path_factory.mktemp("samples")
-    launching.launch(work, (folder,), PROCESSES)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    return found_by_two(work, tmp_path_factory.mktemp("samples"))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Gamma, Normal
 
-from gen_models import launching, processes
+from gen_models import processes
 from gen_models.data import Digits
 from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE
@@ -17,6 +17,8 @@ from gen_models.objectives import GradientPenalty
 from gen_models.training import whole_batch
 from gen_models.training.devices import SharedBatch
 from gen_models.training.whole_batch import WholeBatch
+
+from ..conftest import found_by_two
 
 PROCESSES, STEPS, SHARE = 2, 12, 8
 WHOLE = PROCESSES * SHARE
@@ -158,9 +160,7 @@ def work(folder):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """What each process has found."""
-    folder = tmp_path_factory.mktemp("devices")
-    launching.launch(work, (folder,), PROCESSES)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    return found_by_two(work, tmp_path_factory.mktemp("devices"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
