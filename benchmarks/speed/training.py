@@ -94,6 +94,7 @@ def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> di
     budget = [f"data.batch_size={batch}", f"max_images={ENDLESS}"]
     with tempfile.TemporaryDirectory() as there:
         folder = Path(there) / "run"
+        folder.mkdir()
         claim(folder)
         run = Run(composed(*chosen, *budget, *options.overrides), folder, kind, "", None)
         others = contestants(kind, run.model, run.data.train.images, batch)
@@ -133,7 +134,9 @@ def table(cases: list[dict[str, Any]]) -> Table:
 def on_a_terminal() -> None:
     """Give this process a terminal for its errors, on which the bar is drawn, and read it away."""
     leader, follower = pty.openpty()
+    shown = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
     os.dup2(follower, sys.stderr.fileno())
+    sys.excepthook = lambda *error: traceback.print_exception(*error, file=shown)
 
     def drain() -> None:
         while os.read(leader, 65536):
