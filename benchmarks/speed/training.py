@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from itertools import product
 from pathlib import Path
 from typing import Any
