@@ -140,7 +140,7 @@ def hold(folder, pipe):
 
 
 def test_a_folder_that_a_process_works_on_is_refused_until_it_is_dead(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     mine, other = context.Pipe()
     process = context.Process(target=hold, args=(tmp_path, other))
     process.start()
