@@ -233,8 +233,15 @@ class UsualGAN(pl.LightningModule):
         return [self.make(self.generator.parameters()), self.make(self.critic.parameters())]
 
 
-def pythae(model: Any, images: Tensor, size: int) -> Step:
-    """Pythae's VAE and trainer on the same networks; its loss is its own, a squared error."""
+def pythae(model: Any, images: Tensor, size: int, fused: bool = False) -> Step:
+    """Pythae's VAE and trainer on the same networks; its loss is its own, a squared error.
+
+    Args:
+        model: Of ours.
+        images: (N, C, H, W), bytes.
+        size: Of a batch.
+        fused: Whether its Adam is ours, in one pass over all parameters, and not its default.
+    """
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -278,7 +285,7 @@ def pythae(model: Any, images: Tensor, size: int) -> Step:
             num_epochs=10**6,
             per_device_train_batch_size=size,
             optimizer_cls="Adam",
-            optimizer_params={"fused": True},
+            optimizer_params={"fused": True} if fused else None,
             learning_rate=1e-3,
             no_cuda=True,
         )
@@ -299,4 +306,5 @@ def contestants(kind: str, model: Any, images: Tensor, size: int) -> dict[str, S
     }
     if kind == "vae":
         found["pythae"] = pythae(model, images, size)
+        found["pythae, fused Adam"] = pythae(model, images, size, fused=True)
     return found
