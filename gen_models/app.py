@@ -67,7 +67,8 @@ def one_of_all(config: RunConfig, folder: Path, name: str, command: str) -> None
             if first:
                 tell_again(folder, config, done)
             return
-        start, trackers = processes.by_first(lambda: begin(folder, config, name)), Trackers([])
+        start = processes.by_first(lambda: begin(folder, config, name, command))
+        trackers = Trackers([])
         try:
             work = Run(config, folder, name, command, start, asked)
             trackers = work.trackers

@@ -10,6 +10,8 @@ from typing import Any
 
 from gen_models.errors import UsageError
 from gen_models.records.files import remove_parts, write_whole
+from gen_models.records.status import LOCK, STATUS, running
+from gen_models.records.status import read_status as _told
 
 CONFIG = "config.json"
 """What the run is made of, before its record is there."""
@@ -29,7 +31,8 @@ def taken(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", blocking=False)
+        # Those who look whether a process is at work have it for a moment.
+        lock = FileLock(folder / LOCK, timeout=1.0)
         lock.acquire()
     except Timeout:
         raise UsageError(
@@ -52,14 +55,14 @@ def claim(folder: Path, again: bool = False, **told: Any) -> None:
     Raises:
         UsageError: If it holds a run already, or cannot be written to.
     """
-    if (folder / "status.json").exists() and not again:
+    if (folder / STATUS).exists() and not again:
         raise UsageError(
             f"{folder} holds a run already: go on with it (resume=true), or give another folder "
             "(hydra.run.dir=DIR, --out DIR)"
         )
     remove_parts(folder)
     try:
-        write_whole(folder / "status.json", json.dumps({"status": "running", **told}) + "\n")
+        write_whole(folder / STATUS, running(**told))
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
 
@@ -87,7 +90,7 @@ def begun(folder: Path, **told: Any) -> Iterator[None]:
 
 def write_status(folder: Path, status: str, reason: str | None = None) -> None:
     """Say how the run stands, for those who look into the folder."""
-    write_whole(folder / "status.json", json.dumps({"status": status, "reason": reason}) + "\n")
+    write_whole(folder / STATUS, json.dumps({"status": status, "reason": reason}) + "\n")
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -97,17 +100,13 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 def read_status(folder: Path) -> str | None:
     """How the run stands; None where nobody says."""
-    return _read(folder / "status.json").get("status")
+    return _told(folder).get("status")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """What the run is made of; empty where nobody says."""
-    return _read(folder / CONFIG)
-
-
-def _read(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

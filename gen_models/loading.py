@@ -28,7 +28,7 @@ WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 PLAIN = torch.contiguous_format
 
-UNSHARED = ("noise", "history", "events", "gathered")
+UNSHARED = ("noise", "history", "events", "gathered", "threads")
 """What a checkpoint keeps for training to go on, and nobody needs who samples."""
 
 

@@ -61,7 +61,7 @@ def make_record(
         config=config,
         commit=commit(),
         versions=versions(),
-        hardware=hardware(model.device),
+        hardware={**hardware(model.device), **trained_by(model)},
         shape=data.shape,
         split={split: len(getattr(data, split)) for split in ("train", "validation", "test")},
         data_fingerprint=data.fingerprint,
@@ -136,6 +136,13 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         **({"processes": count()} if count() > 1 else {}),
     }
+
+
+def trained_by(model: GenerativeModule) -> dict[str, Any]:
+    """The threads of all legs of training, where they were not those of now throughout."""
+    legs = model.threads
+    apart = bool(legs) and legs != [torch.get_num_threads()]
+    return {"threads in training": ", then ".join(map(str, legs))} if apart else {}
 
 
 def processor() -> str:

@@ -103,7 +103,7 @@ def complete(folder: Path, config: RunConfig) -> Record | None:
     return record if record.status == "finished" and trained and measured else None
 
 
-def begin(folder: Path, config: RunConfig, name: str) -> str | None:
+def begin(folder: Path, config: RunConfig, name: str, command: str) -> str | None:
     """Take up the run in a folder, or begin one; the checkpoint to start from, if there is one.
 
     Raises:
@@ -114,7 +114,8 @@ def begin(folder: Path, config: RunConfig, name: str) -> str | None:
         refuse_changes(folder, plain)
         start = str(last)
     told = {"model": name, "seed": config.seed, "max_images": config.max_images}
-    claim(folder, again=config.resume, **told)
+    go_on = again(command, "hydra.run.dir", folder)
+    claim(folder, again=config.resume, **told, go_on=go_on)
     write_config(folder, plain)
     return start
 

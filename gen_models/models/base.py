@@ -167,6 +167,7 @@ class GenerativeModule(Logged):
         checkpoint["iterations"] = self.iterations
         checkpoint["history"] = copy.deepcopy(self.history)
         checkpoint["events"] = copy.deepcopy(self.events)
+        checkpoint["threads"] = list(self.threads)
         checkpoint["training_seconds"] = self._seconds()
         if trainer is not None:
             checkpoint["gathered"] = self._gathered.state_dict(trainer.strategy.reduce)
@@ -210,4 +211,5 @@ class GenerativeModule(Logged):
         self.iterations = checkpoint["iterations"]
         self.history = checkpoint["history"]
         self.events = checkpoint.get("events", [])
+        self.threads = list(checkpoint.get("threads", []))
         self.training_seconds = checkpoint["training_seconds"]

@@ -7,6 +7,7 @@ import time
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from gen_models.models.gathered import Gathered, Turn
@@ -22,6 +23,7 @@ class Logged(pl.LightningModule):
         diverged: What went wrong, once a loss or a weight is not finite.
         broken: This device's first turn whose loss was not finite.
         events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
+        threads: On a CPU, of each leg of training that had another number than the one before.
         remedy: What its user may change where training goes wrong.
     """
 
@@ -35,12 +37,23 @@ class Logged(pl.LightningModule):
         self.diverged: str | None = None
         self.broken: Turn | None = None
         self.events: list[dict[str, Any]] = []
+        self.threads: list[int] = []
         self._started: float | None = None
         self._gathered = Gathered()
 
     def on_train_start(self) -> None:
-        """Start the clock."""
+        """Start the clock, and tell of another number of threads: it rounds sums otherwise."""
         self._started = time.monotonic()
+        now = torch.get_num_threads()
+        if self.device.type != "cpu" or self.threads[-1:] == [now]:
+            return
+        if self.threads and self.trainer.is_global_zero:
+            print(
+                f"warning: threads are {now} here and were {self.threads[-1]} before: sums are "
+                "rounded otherwise, so the run ends near what it would have, not on it",
+                flush=True,
+            )
+        self.threads.append(now)
 
     def on_train_end(self) -> None:
         """Write what has gathered since the last interval, and stop the clock."""

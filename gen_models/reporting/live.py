@@ -1,7 +1,6 @@
 """Runs that have not ended, as their folders tell of them: how far they are, and what they draw."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from gen_models.records.status import at_work, read_status
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.estimates import number
 from gen_models.reporting.images import END, Shown, inline, place, relative
@@ -35,8 +35,9 @@ class Live:
 
 
 def under_way(run: Path) -> bool:
-    """Whether a run folder tells of a run that has begun and not ended."""
-    return _status(run).get("status") == "running" and not (run / "record.json").exists()
+    """Whether a run folder tells of a run that has begun and not ended, as far as can be seen."""
+    begun = read_status(run).get("status") == "running" and not (run / "record.json").exists()
+    return begun and at_work(run) is not False
 
 
 def live(runs: Sequence[Path], page: Path, every: int, now: datetime) -> Live:
@@ -68,7 +69,7 @@ def signs(run: Path) -> list[Path]:
 
 
 def _row(run: Path, page: Path) -> Row:
-    rows, told = _metrics(run / "metrics.csv"), _status(run)
+    rows, told = _metrics(run / "metrics.csv"), read_status(run)
     score = next((key for row in rows for key in row if key.startswith(SCORE)), "")
     scores = [(row[score], row.get("step")) for row in rows if score in row]
     drawn = [float(grid.stem) for grid in _grids(run) if grid.stem.isdecimal()]
@@ -92,17 +93,9 @@ def _progress(images: float, budget: Any) -> str:
 
 
 def _label(run: Path, page: Path) -> str:
-    told = _status(run)
+    told = read_status(run)
     named = f"{told['model']}, seed {told.get('seed')}" if told.get("model") else ""
     return " · ".join(filter(None, (named, place(run, page))))
-
-
-def _status(run: Path) -> dict[str, Any]:
-    try:
-        told = json.loads((run / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _metrics(path: Path) -> list[dict[str, float]]:

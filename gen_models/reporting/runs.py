@@ -1,12 +1,12 @@
 """Run folders: where they are, and what is in them or why it cannot be read."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gen_models.errors import UsageError
 from gen_models.records import Record
+from gen_models.records.status import unfinished
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def read_run(folder: Path) -> Run | Unreadable:
     """Read a run folder; what is wrong with it is returned, never raised."""
     path = folder / "record.json"
     if not path.exists():
-        return Unreadable(folder, f"no record.json{_status(folder)}")
+        return Unreadable(folder, "; ".join(filter(None, ("no record.json", unfinished(folder)))))
     try:
         return Run(folder, Record.read(path))
     except UsageError as error:
@@ -50,13 +50,3 @@ def find_runs(folder: Path) -> list[Path]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     pieces = re.findall(r"[0-9]+|[^0-9]+", path.as_posix())
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
-
-
-def _status(folder: Path) -> str:
-    """What status.json adds to the fact that there is no record; it may be half-written too."""
-    try:
-        told = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        reason = f" ({told['reason']})" if told.get("reason") else ""
-        return f"; status.json says {told['status']}{reason}"
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return ""

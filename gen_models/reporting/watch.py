@@ -34,7 +34,7 @@ def watch(
     Returns:
         The path of report.html.
     """
-    known: dict[Path, tuple[int, int]] | None = None
+    known: dict[Path, object] | None = None
     try:
         while True:
             started, found = clock(), _marks(folder)
@@ -46,10 +46,14 @@ def watch(
         return write_comparison(out, find_runs(folder))
 
 
-def _marks(folder: Path) -> dict[Path, tuple[int, int]]:
-    """When each file that tells of a run was written, and its size."""
-    found = {}
-    for file in (file for run in find_runs(folder) for file in signs(run)):
+def _marks(folder: Path) -> dict[Path, object]:
+    """When each file that tells of a run was written, and its size; and whether a run is under way.
+
+    One that is killed writes nothing.
+    """
+    runs = find_runs(folder)
+    found: dict[Path, object] = {run: under_way(run) for run in runs}
+    for file in (file for run in runs for file in signs(run)):
         stat = file.stat()
         found[file] = stat.st_mtime_ns, stat.st_size
     return found
