@@ -1,14 +1,16 @@
 """Train, evaluate and report one generative model: `python run.py --help`."""
 
 import shlex
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from gen_models.config import RunConfig, follow, one_line_errors, register, run_config
 from gen_models.errors import UsageError
+from gen_models.sweeping import of_sweep, sweeping
 
 register()
 
@@ -19,19 +21,26 @@ def main(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
+        # A sweep goes on with its other jobs, so that there the error is Hydra's to keep.
+        of_sweep(Path(job.runtime.cwd) / job.sweep.dir, partial(one, config, job))
+    else:
+        with one_line_errors():
+            one(config, job)
+
+
+def one(config: DictConfig, job: Any) -> None:
+    """One run, as Hydra tells of it."""
     from gen_models.app import run  # late: --help and --cfg need no torch
 
-    job = HydraConfig.get()
     command = shlex.join(["python", "run.py", *job.overrides.task])
-    # A sweep goes on with its other jobs, so that there the error is Hydra's to keep.
-    told = nullcontext() if job.mode == RunMode.MULTIRUN else one_line_errors()
-    with told:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        assert isinstance(plain, dict)
-        options = run_config(plain)
-        folder = Path(job.runtime.output_dir)
-        refuse_nowhere(options, folder, job.overrides.hydra)
-        run(options, folder, job.runtime.choices["model"], command)
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    options = run_config(plain)
+    folder = Path(job.runtime.output_dir)
+    refuse_nowhere(options, folder, job.overrides.hydra)
+    run(options, folder, job.runtime.choices["model"], command)
 
 
 def refuse_nowhere(options: RunConfig, folder: Path, overrides: list[str]) -> None:
@@ -46,6 +55,6 @@ def refuse_nowhere(options: RunConfig, folder: Path, overrides: list[str]) -> No
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with one_line_errors(), sweeping():
         follow()
         main()

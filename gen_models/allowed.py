@@ -37,6 +37,7 @@ FUNCTIONS = (
 )
 HYDRA = (
     "gen_models.reporting.sweep.SweepReport",
+    "gen_models.sweeping.EndTogether",
     "hydra._internal.core_plugins.",
     "hydra_plugins.",
 )

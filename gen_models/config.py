@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gen_models.allowed import guard_hydra
-from gen_models.errors import Diverged, UsageError
+from gen_models.errors import Diverged, Interrupted, UsageError
 from gen_models.extras import LAUNCHERS, install, keep_private
 from gen_models.signatures import unknown_key
 
@@ -107,7 +107,7 @@ def one_line_errors() -> Iterator[None]:
         if message is None or "GEN_MODELS_ONE_LINE_ERRORS" not in os.environ:
             raise
         print(f"error: {message}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, Diverged) else 2)
+        sys.exit(1 if isinstance(error, Diverged | Interrupted) else 2)
 
 
 def explain(error: BaseException) -> str | None:
@@ -115,7 +115,7 @@ def explain(error: BaseException) -> str | None:
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
-    if isinstance(error, UsageError | Diverged):
+    if isinstance(error, UsageError | Diverged | Interrupted):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing(error)

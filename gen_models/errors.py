@@ -1,4 +1,4 @@
-"""The one kind of error that is the user's to mend, and the two ends that are nobody's defect."""
+"""The one kind of error that is the user's to mend, and the ends that are nobody's defect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,3 +41,7 @@ class Diverged(RuntimeError):
     `run.py` prints the message and exits with status 1, so that no script takes it for success; a
     sweep goes on with its other jobs.
     """
+
+
+class Interrupted(RuntimeError):
+    """A signal has ended one job of a sweep; the others go on, and the sweep ends with status 1."""

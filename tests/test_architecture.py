@@ -94,6 +94,7 @@ TOP = {
     "provenance",
     "folders",
     "resuming",
+    "sweeping",
     "__init__",
 }
 
