@@ -38,6 +38,7 @@ MAY_IMPORT = {
         "objectives",
         "distributions",
         "modes",
+        "processes",
         "recipes",
         "signatures",
         "data.ranges",

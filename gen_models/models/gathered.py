@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +24,20 @@ class Turn(NamedTuple):
     epoch: int
     batch: int
     images: int
+
+
+def first(turns: Sequence[Turn | None], names: Sequence[str]) -> Turn | None:
+    """The earliest of several devices' turns: a loss of one spoils all others in its next turn.
+
+    Args:
+        turns: Of each device; None: it has none.
+        names: Of logged values, `train/PHASE/...`, in the order of the phases.
+    """
+
+    def when(turn: Turn) -> tuple[int, int]:
+        return turn.images, names.index(f"train/{turn.phase}/loss")
+
+    return min((turn for turn in turns if turn is not None), key=when, default=None)
 
 
 class Gathered:

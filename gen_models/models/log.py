@@ -10,7 +10,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from gen_models.models.gathered import Gathered, Turn
+from gen_models.models.gathered import Gathered, Turn, first
+from gen_models.processes import gathered
 
 
 class Logged(pl.LightningModule):
@@ -21,7 +22,7 @@ class Logged(pl.LightningModule):
         history: Means of the logged values, one mapping an interval; its "images" and "seconds".
         training_seconds: Wall-clock time of training and validation, over all legs of a run.
         diverged: What went wrong, once a loss or a weight is not finite.
-        broken: This device's first turn whose loss was not finite.
+        broken: The first turn whose loss was not finite, on any device.
         events: What was warned of in training: "images" seen, "kind" and "text", once a kind.
         threads: On a CPU, of each leg of training that had another number than the one before.
         remedy: What its user may change where training goes wrong.
@@ -75,8 +76,8 @@ class Logged(pl.LightningModule):
         self.write(means)
         bad = [k for k, v in means.items() if k.endswith("/loss") and not math.isfinite(v)]
         if bad and self.diverged is None:
-            self.broken = self._gathered.broken()
-            place = f"{self.images_seen} images, on another device"
+            self.broken = first(gathered(self._gathered.broken), list(means))
+            place = f"{self.images_seen} images"
             if (turn := self.broken) is not None:
                 bad[0] = f"train/{turn.phase}/loss"
                 place = f"{turn.images} images (epoch {turn.epoch}, batch {turn.batch})"

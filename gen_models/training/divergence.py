@@ -45,6 +45,7 @@ def broken_batch(turn: Turn, loader: Any, indices: Tensor) -> bytes:
     """
     from safetensors.torch import save
 
+    loader.place = 0, 1  # all of the batch, also where several devices have shared it
     loader.sampler.set_epoch(turn.epoch)
     order = indices[loader.sampler.indices()]
     tensors = {}

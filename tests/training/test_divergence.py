@@ -9,6 +9,7 @@ from gen_models.data import Digits
 from gen_models.errors import Diverged
 from gen_models.models import GAN, VAE
 from gen_models.models.gathered import Gathered, Turn
+from gen_models.processes import count, rank
 from gen_models.records import Record
 from tests.test_run import config
 
@@ -42,9 +43,7 @@ def test_the_turn_and_its_batch_are_kept_and_the_last_good_weights_stay(
     with pytest.warns(UserWarning, match="divergence at"), pytest.raises(Diverged, match=place):
         run(config(f"model={name}", "checks=2"), folder, name, "")
     assert Record.read(folder / "record.json").status == "diverged"
-    with safe_open(folder / "diverged.safetensors", framework="pt") as file:
-        kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        told = file.metadata()
+    kept, told = kept_in(folder)
     assert told == {"phase": phase, "epoch": "1", "batch": "4", "images": "1600"}
     data = Digits()
     data.setup()
@@ -57,6 +56,38 @@ def test_the_turn_and_its_batch_are_kept_and_the_last_good_weights_stay(
     last = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
     assert last["images_seen"] == 1024  # the validation before
     assert all(v.isfinite().all() for v in last["state_dict"].values())
+
+
+def kept_in(folder):
+    """Tensors and metadata of the file that is left to look into."""
+    with safe_open(folder / "diverged.safetensors", framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+class Poisoned(GAN):
+    """The loss of the last process is NaN once; the gradients' mean takes it to the others."""
+
+    def discriminator_loss(self, x, *rest):
+        values = super().discriminator_loss(x, *rest)
+        if self.trainer.training and self.iterations == 24 and rank() == count() - 1:
+            values["loss"] = values["loss"] * float("nan")
+        return values
+
+
+@pytest.mark.filterwarnings("ignore:divergence at")
+@pytest.mark.parametrize("every", [50, 1])
+def test_the_batch_is_kept_where_the_share_of_another_process_broke(every, tmp_path):
+    target = "model._target_=tests.training.test_divergence.Poisoned"
+    words = "model=gan", target, "trust=[tests]", "checks=2", f"trainer.log_every_n_steps={every}"
+    place = r"train/discriminator/loss was not finite at 1600 images \(epoch 1, batch 4\)"
+    for devices in (1, 2):
+        made = config(*words, f"trainer.devices={devices}")
+        with pytest.raises(Diverged, match=place):
+            run(made, tmp_path / str(devices), "gan", "")
+    one, two = (kept_in(tmp_path / str(devices)) for devices in (1, 2))
+    assert one[1] == two[1]
+    assert one[0].keys() == two[0].keys()
+    assert all(torch.equal(one[0][key], two[0][key]) for key in one[0])
 
 
 def test_the_first_of_an_interval_is_named_though_later_ones_are_finite():
