@@ -60,7 +60,9 @@ MAY_IMPORT = {
     "evaluation": {
         "capabilities",
         "modes",
+        "data.memory",
         "data.ranges",
+        "data.storage",
         "distributions",
         "information",
         "objectives.penalties",

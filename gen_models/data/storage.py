@@ -6,6 +6,8 @@ bit for bit. The file has no name, so that nothing is left of it, whatever ends 
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -28,7 +30,7 @@ InMemory = bool | Literal["auto"]
 """An option: True, False, or "auto": whether there is room, free memory decides."""
 
 PART_BYTES = 2**24
-"""How much of a file is held in memory while it is written."""
+"""How much of a file is held in memory while it is written or read."""
 
 COPIES = 2
 """Of the images, while they are split: as they were loaded, and as the splits hold them."""
@@ -74,6 +76,27 @@ class Storage:
         with storage.told():
             storage._check_room(COPIES * size)
         return storage
+
+    @classmethod
+    def by_size(cls, size: int) -> Storage:
+        """The place for so many bytes: memory holds a part, and a disk what is larger.
+
+        So memory stays bounded, whatever there is of it.
+        """
+        return cls() if size <= PART_BYTES else cls(default_folder())
+
+    def empty(self, *shape: int, dtype: torch.dtype) -> Tensor:
+        """A tensor to be filled, on the CPU.
+
+        Raises:
+            OSError: If the disk has no room for it, or takes no file.
+        """
+        if self.folder is None:
+            return torch.empty(shape, dtype=dtype)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            _reserve(file, math.prod(shape) * dtype.itemsize)
+            return _mapped(file, shape[0], shape[1:], dtype)
 
     def _check_room(self, size: int) -> None:
         assert self.folder is not None
@@ -156,7 +179,15 @@ class Storage:
 MEMORY = Storage()
 
 
-def _mapped(file: IO[bytes], count: int, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take room on the disk now: where it ran out later, a write to the mapping would be fatal."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+def _mapped(file: IO[bytes], count: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """What has been written, as a tensor (count, *shape) that the system reads when it is asked."""
     if not count:
         return torch.empty(0, *shape, dtype=dtype)

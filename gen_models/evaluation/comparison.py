@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.extractors.features import Features
+from gen_models.evaluation.rows import shuffle, taken
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.frechet import Moments, frechet_estimate
 from gen_models.evaluation.statistics.pairs import Pairs
+from gen_models.evaluation.statistics.selection import not_finite
 
 NEIGHBOURS = 5
 """The most that an instrument asks for."""
@@ -57,7 +58,7 @@ class Comparison:
                 "dimensions have no distance"
             )
         for name, features in (("real", self.real.features), ("fake", self.fake.features)):
-            bad = (~features.isfinite()).any(1).nonzero()
+            bad = not_finite(features)
             if len(bad):
                 raise UsageError(f"{name} image {int(bad[0])} has features that are not finite")
 
@@ -74,9 +75,7 @@ class Comparison:
     @cached_property
     def shuffled(self) -> Tensor:
         """Features of the samples in random order: blocks of a jackknife are to be alike."""
-        generator = torch.Generator().manual_seed(0)
-        order = torch.randperm(len(self.fake.features), generator=generator)
-        return self.fake.features[order.to(self.fake.features.device)]
+        return taken(self.fake.features, shuffle(len(self.fake.features), seed=0))
 
     @cached_property
     def pairs(self) -> Pairs:

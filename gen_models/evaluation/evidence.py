@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 
 from gen_models.data.ranges import stored_as, to_pixels
 from gen_models.evaluation.extractors.features import Extractor
+from gen_models.evaluation.rows import Rows
 from gen_models.evaluation.samples import Drawn, draw
 from gen_models.evaluation.store import FeatureStore, content
 from gen_models.evaluation.tried import tried_once
@@ -176,6 +177,17 @@ class Evidence:
     def _noise(self, shape: tuple[int, ...]) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
         if self.stored == torch.uint8:
-            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        low, high = self.train.images.cpu().aminmax()
-        return low + (high - low) * torch.rand(shape, generator=generator)
+            some = partial(torch.randint, 0, 256, generator=generator, dtype=torch.uint8)
+        else:
+            some = partial(uniform, *self.train.images.cpu().aminmax(), generator)
+        made = Rows(shape[0])
+        for part in range(0, shape[0], self.batch):
+            made.add(some((min(self.batch, shape[0] - part), *shape[1:])))
+        return made.all()
+
+
+def uniform(
+    low: Tensor, high: Tensor, generator: torch.Generator, shape: tuple[int, ...]
+) -> Tensor:
+    """Draws between two numbers, float32."""
+    return low + (high - low) * torch.rand(shape, generator=generator)

@@ -10,7 +10,8 @@ from torch import Tensor
 from gen_models.capabilities import Decodes
 from gen_models.errors import UsageError
 from gen_models.evaluation.contract import Intake, take_in
-from gen_models.evaluation.extractors.features import Features, Rows, extract, gather
+from gen_models.evaluation.extractors.features import Features, extract, gather
+from gen_models.evaluation.rows import Rows
 from gen_models.processes import count, gathered, share
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ import numpy
 import torch
 from torch import Tensor
 
+from gen_models.data.storage import in_parts
 from gen_models.evaluation.extractors.features import Extractor, Features, extract
-from gen_models.records import write_whole
+from gen_models.records.files import whole
 
 SCHEMA = 1
 """Of the entries, preprocessing before the extractor included; another form is another number."""
@@ -129,14 +130,17 @@ class FeatureStore:
         return made
 
     def _keep(self, path: Path, tensors: dict[str, Tensor], key: str) -> None:
-        from safetensors.torch import save
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file  # from where they are: bytes would be a copy
 
-        data = save(tensors, {"key": key, "sha256": tensors_digest(tensors)})
+        about = {"key": key, "sha256": tensors_digest(tensors)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
-        except OSError as error:
-            log.warning("the feature store cannot keep %s (%s)", path, error.strerror)
+            with whole(path) as part:
+                save_file(tensors, part, about)
+        except (OSError, SafetensorError) as error:
+            told = error.strerror if isinstance(error, OSError) else error
+            log.warning("the feature store cannot keep %s (%s)", path, told)
             self.folder = None
 
 
@@ -181,7 +185,8 @@ def content(images: Tensor | None) -> str:
 def content_of(tensor: Tensor) -> str:
     """SHA-256 over dtype, shape and bytes of a tensor on the CPU."""
     digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    for part in in_parts(tensor):
+        digest.update(part.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

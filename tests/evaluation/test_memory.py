@@ -1,17 +1,14 @@
 """Too little memory is told of with what to make smaller; what is drawn is held once."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from gen_models.app import run
 from gen_models.errors import UsageError, out_of_memory
 from gen_models.evaluation import Copies, FrechetDistance, evaluate
-from gen_models.evaluation.extractors.features import Features, Rows, gather
+from gen_models.evaluation.extractors.features import Features, gather
+from gen_models.evaluation.rows import Rows
 from gen_models.models import VAE
-from tests.conftest import REPOSITORY
 from tests.test_run import config
 
 from .models import Complete, by_name, evidence
@@ -57,31 +54,3 @@ def test_batches_become_what_joining_them_gives():
     assert torch.equal(made.features, torch.cat([part.features for part in parts]))
     assert torch.equal(made.logits, torch.cat([part.logits for part in parts]))
     assert (made.extractor, Rows(3).rows) == ("x", None)
-
-
-MEASURED = """
-import resource
-from gen_models.evaluation import FrechetDistance, evaluate
-from tests.evaluation.models import Complete, evidence
-
-def peak(samples):
-    evaluate(evidence(Complete(), samples=samples), [FrechetDistance()])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-before = peak(100)
-print((peak(100_000) - before) / 100_000)
-"""
-
-
-@pytest.mark.slow
-def test_a_sample_costs_its_bytes_and_its_features_and_little_more():
-    """256 bytes of image and as many of features, and those of the floors and ceilings."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MEASURED],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 8 * 256

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gen_models.data.ranges import to_pixels
 from gen_models.evaluation.precision import full_precision
+from gen_models.evaluation.rows import Rows
 
 Shape = tuple[int, int, int]
 
@@ -84,39 +85,6 @@ def extract(extractor: Extractor, images: Tensor, device: torch.device, batch: i
     """
     parts = (extractor(to_pixels(part.to(device))) for part in images.split(batch))
     return gather(parts, len(images))._replace(extractor=extractor.identity)
-
-
-class Rows:
-    """Rows that come in batches, each put where it belongs: joining them would take twice the room.
-
-    Args:
-        count: How many there will be.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._rows: Tensor | None = None
-        self._filled = 0
-
-    def add(self, part: Tensor | None) -> None:
-        """Put the next rows (n, ...); None where there are none of this kind at all."""
-        if part is None:
-            return
-        if self._rows is None:
-            self._rows = part.new_empty(self.count, *part.shape[1:])
-        self._rows[self._filled : self._filled + len(part)] = part
-        self._filled += len(part)
-
-    @property
-    def rows(self) -> Tensor | None:
-        """All of them, (count, ...); None where there are none of this kind."""
-        assert self._rows is None or self._filled == self.count
-        return self._rows
-
-    def all(self) -> Tensor:
-        """All of them, (count, ...)."""
-        assert self.rows is not None
-        return self.rows
 
 
 def gather(parts: Iterable[Features], count: int) -> Features:

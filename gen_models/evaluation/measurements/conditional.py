@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -116,15 +116,19 @@ def drawn(evidence: Evidence, view: View, labels: Tensor) -> Features:
     Raises:
         UsageError: If a sample is no image of the shape of the real ones, or not finite.
     """
-    generator, parts = evidence.generator(), []
+    return gather(batches(evidence, view, labels), len(labels))
+
+
+def batches(evidence: Evidence, view: View, labels: Tensor) -> Iterator[Features]:
+    """The same, batch by batch."""
+    generator = evidence.generator()
     for index, asked in enumerate(labels.split(evidence.batch)):
         made = evidence.model.sample_classes(asked.to(evidence.device), generator)
         images = take_in(made, evidence.stored, index * evidence.batch).images
         wanted = len(asked), *evidence.real.images.shape[1:]
         if images.shape != wanted:
             raise UsageError(f"asked for samples of shape {wanted}, got {tuple(images.shape)}")
-        parts.append(extract(view.extractor, images, evidence.device, evidence.batch))
-    return gather(parts, len(labels))
+        yield extract(view.extractor, images, evidence.device, evidence.batch)
 
 
 def accuracies(features: Features, labels: Tensor) -> tuple[Estimate, Estimate]:

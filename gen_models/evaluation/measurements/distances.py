@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
+from gen_models.evaluation.rows import shuffle, taken
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.frechet import (
     Moments,
@@ -216,5 +216,4 @@ class FeatureDivergence(Instrument):
 
 def chosen(rows: Tensor, count: int) -> Tensor:
     """So many rows at random, but always the same: images may be sorted by class."""
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    return rows[order[:count].to(rows.device)]
+    return taken(rows, shuffle(len(rows), seed=0)[:count])

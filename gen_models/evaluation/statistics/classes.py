@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import each
 from gen_models.evaluation.statistics.estimate import Estimate, share_estimate
+from gen_models.evaluation.statistics.selection import not_finite
 from gen_models.information import divergence
 
 
@@ -39,10 +41,11 @@ def classifier_score(logits: Tensor) -> Estimate:
         >>> round(score.value, 4), round(score.error, 4)
         (4.0, 0.0)
     """
-    p = _checked(logits).softmax(1)
-    each = divergence(p, p.mean(0))
-    score = each.mean().exp().item()
-    return Estimate(score, score * (each.std() / len(each) ** 0.5).item())
+    p = each(lambda x: x.double().softmax(1), _checked(logits))
+    mean = p.mean(0)
+    apart = each(lambda rows: divergence(rows, mean), p)
+    score = apart.mean().exp().item()
+    return Estimate(score, score * (apart.std() / len(apart) ** 0.5).item())
 
 
 def class_divergence(*, real: Tensor, fake: Tensor) -> Estimate:
@@ -190,7 +193,11 @@ def confident_share(logits: Tensor, threshold: float = 0.9) -> Estimate:
     Raises:
         UsageError: If there are fewer than two samples or a logit is not finite.
     """
-    return share_estimate(_checked(logits).softmax(1).amax(1) >= threshold)
+
+    def sure(part: Tensor) -> Tensor:
+        return part.double().softmax(1).amax(1) >= threshold
+
+    return share_estimate(each(sure, _checked(logits)))
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:
@@ -208,7 +215,7 @@ def _sides(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Real shares (K,) and the counts (K,) of the samples' classes, float64."""
     logits = _checked(fake)
     classes = logits.shape[1]
-    counts = torch.bincount(logits.argmax(1), minlength=classes).double()
+    counts = torch.bincount(each(lambda x: x.argmax(1), logits), minlength=classes).double()
     if not real.is_floating_point():
         return class_shares(real, classes), counts
     shares = real.cpu().double()
@@ -230,7 +237,7 @@ def _needed(expected: Tensor, share: float) -> Tensor:
 def _checked(logits: Tensor) -> Tensor:
     if logits.ndim != 2 or len(logits) < 2:
         raise UsageError(f"logits of 2 samples or more are needed, not {tuple(logits.shape)}")
-    if not logits.isfinite().all():
-        index = int((~logits.isfinite()).any(1).nonzero()[0])
-        raise UsageError(f"image {index} has logits that are not finite")
-    return logits.detach().cpu().double()
+    bad = not_finite(logits)
+    if len(bad):
+        raise UsageError(f"image {int(bad[0])} has logits that are not finite")
+    return logits.detach().cpu()

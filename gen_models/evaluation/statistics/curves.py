@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import shuffle
 
 
 class Curve(NamedTuple):
@@ -129,4 +130,4 @@ def _subset(features: Tensor, count: int, seed: int) -> Tensor:
     x = features.detach().cpu().float()
     if len(x) == count:
         return x
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:count]]
+    return x[shuffle(len(x), seed)[:count]]

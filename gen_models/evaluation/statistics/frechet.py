@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import Rows, shuffle, taken
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.gram import gram_matrix
 from gen_models.evaluation.statistics.moments import Moments, block_length, exact, same_dimension
@@ -112,8 +113,7 @@ def frechet_unbiased(*, real: Moments, fake: Tensor, seed: int = 0) -> Estimate:
             f"{count} samples are too few for an unbiased Frechet distance of {dimension} "
             f"features; draw {2 * dimension + 2} or more"
         )
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    halves = [Moments.of(fake[half.to(fake.device)]) for half in order.chunk(2)]
+    halves = [Moments.of(taken(fake, half)) for half in shuffle(count, seed).chunk(2)]
     biased = sum(frechet_distance(real, half) for half in halves) / 2
     whole = _estimate(real, Moments.merge(halves), fake)
     return Estimate(2 * whole.value - biased, whole.error)
@@ -139,11 +139,11 @@ def _estimate(real: Moments, moments: Moments, fake: Tensor) -> Estimate:
     varied = common > max(product.shape) * torch.finfo(common.dtype).eps * common.max()
     root = real.factor.T @ (left[:, varied] / common[varied].sqrt())
     shift = 2 * (moments.mean - real.mean)
-    influence = []
+    influence = Rows(len(fake))
     for block in fake.split(block_length(fake.shape[1])):
         x = exact(block) - moments.mean
-        influence.append(x @ shift + x.square().sum(1) - (x @ root).square().sum(1))
-    error = torch.cat(influence).std() / len(fake) ** 0.5
+        influence.add(x @ shift + x.square().sum(1) - (x @ root).square().sum(1))
+    error = influence.all().std() / len(fake) ** 0.5
     return Estimate(_assembled(real, moments, common), error.item())
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gen_models.data.ranges import stored_as, to_pixels
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import Rows
 
 Ladder = Sequence[tuple[float, float]]
 
@@ -61,11 +62,10 @@ def corrupted(images: Tensor, kind: str, level: float, seed: int = 0) -> Tensor:
         return noisy(pixels, level, stream) if kind == "noise" else blurred(pixels, level)
 
     # A thousand at a time: float64 takes eight times the memory of the bytes.
-    parts = [
-        stored_as(worse(pixels), images.dtype)
-        for pixels in (to_pixels(part.cpu()).double() for part in images.split(1000))
-    ]
-    return torch.cat(parts).to(images.device)
+    made = Rows(len(images))
+    for part in images.split(1000):
+        made.add(stored_as(worse(to_pixels(part.cpu()).double()), images.dtype))
+    return made.all().to(images.device)
 
 
 def noisy(pixels: Tensor, deviation: float, stream: numpy.random.Philox) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import each, joined
 from gen_models.evaluation.statistics.estimate import Estimate, mean_estimate, share_estimate
 from gen_models.evaluation.statistics.neighbours import jackknife
 from gen_models.evaluation.statistics.pairs import blocks_of
@@ -19,6 +21,9 @@ CELLS = 5
 
 LEAST = 20
 """Images of either kind that a region must hold to count."""
+
+GROUP = 2**16
+"""Hashes of images that are compared at a time, on average."""
 
 
 @torch.no_grad()
@@ -59,7 +64,7 @@ def nearest_ratio(*, train: Tensor, test: Tensor, fake: Tensor) -> Estimate:
         UsageError: If the held-out images are copies themselves, or features do not fit.
     """
     check(training=train, test=test, fake=fake)
-    distances, _ = nearest_training(train=train, fake=torch.cat([test, fake]))
+    distances, _ = nearest_training(train=train, fake=joined(test, fake))
     real, drawn = distances.split([len(test), len(fake)])
     (value, error), (usual, own) = mean_estimate(drawn), mean_estimate(real)
     if not usual:
@@ -98,7 +103,7 @@ def copying(*, train: Tensor, test: Tensor, fake: Tensor, seed: int = 0) -> Esti
 
     check(training=train, test=test, fake=fake)
     train, test, fake = _principal(train, test, fake)
-    distances, _ = nearest_training(train=train, fake=torch.cat([test, fake]))
+    distances, _ = nearest_training(train=train, fake=joined(test, fake))
     cells = KMeans(min(CELLS, len(train)), n_init=3, random_state=seed).fit(train.numpy(force=True))
     of_test, of_fake = (
         torch.as_tensor(cells.predict(x.numpy(force=True)), device=distances.device)
@@ -190,7 +195,12 @@ def memorisation_penalty(*, train: Tensor, fake: Tensor, threshold: float) -> Es
 
 def duplicates(images: Tensor) -> int:
     """Samples that equal an earlier one, byte for byte; (N, C, H, W), uint8 or float32."""
-    return len(images) - len(set(_hashes(images)))
+    digests = each(_digests, images)
+    # In groups, so that no more than so many are held at once.
+    groups = min(256, 1 + len(images) // GROUP)
+    group = digests[:, 0] % groups
+    distinct = sum(len(set(map(bytes, digests[group == g].numpy()))) for g in range(groups))
+    return len(images) - distinct
 
 
 def copies(images: Tensor, train: Tensor) -> int:
@@ -204,11 +214,17 @@ def _unit(features: Tensor) -> Tensor:
     """Rows of norm 1, float64."""
     if features.device.type == "mps":  # which has no float64
         features = features.cpu()
-    return torch.nn.functional.normalize(features.double(), eps=1e-300)
+    return each(lambda x: torch.nn.functional.normalize(x.double(), eps=1e-300), features)
 
 
-def _hashes(images: Tensor) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).digest() for image in images.numpy(force=True)]
+def _hashes(images: Tensor) -> Iterator[bytes]:
+    return (hashlib.sha256(image.tobytes()).digest() for image in images.numpy(force=True))
+
+
+def _digests(images: Tensor) -> Tensor:
+    """(N, 32), bytes."""
+    held = bytearray(b"".join(_hashes(images)))
+    return torch.frombuffer(held, dtype=torch.uint8).view(-1, 32)
 
 
 def _principal(train: Tensor, *others: Tensor, dimensions: int = 64) -> list[Tensor]:
@@ -220,7 +236,11 @@ def _principal(train: Tensor, *others: Tensor, dimensions: int = 64) -> list[Ten
     mean = train.mean(0, dtype=torch.float64)
     centred = train.double() - mean
     axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -dimensions:]
-    return [(features.double() - mean) @ axes for features in (train, *others)]
+
+    def projected(features: Tensor) -> Tensor:
+        return (features.double() - mean) @ axes
+
+    return [projected(train), *(each(projected, features) for features in others)]
 
 
 def mann_whitney(a: Tensor, b: Tensor) -> float:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from gen_models.errors import UsageError
 from gen_models.evaluation.precision import full_precision
+from gen_models.evaluation.rows import empty, taken
 from gen_models.evaluation.statistics.selection import not_finite, smallest
 
 BLOCK = 512
@@ -74,8 +75,8 @@ class Points(NamedTuple):
     @classmethod
     def _on(cls, features: Tensor, centre: Tensor, step: float) -> Points:
         dimension = len(centre)
-        whole = features.new_empty(features.shape, dtype=torch.float32)
-        squares, tilts = centre.new_empty(2, len(features))
+        whole = empty(features.shape, features, torch.float32)
+        squares, tilts = empty((2, len(features)), centre)
         for rows in slices(0, len(features), rows_at_a_time(dimension)):
             # Float32 holds whole numbers up to 2^24, and rounds larger ones to even ones.
             whole[rows] = (features[rows].double() - centre).div_(step).round_()
@@ -92,7 +93,9 @@ class Points(NamedTuple):
     def take(self, indices: Tensor) -> Points:
         """The points with these indices, in their order."""
         whole, squares, lessened, tilts, step = self
-        return Points(whole[indices], squares[indices], lessened[indices], tilts[indices], step)
+        return Points(
+            taken(whole, indices), squares[indices], lessened[indices], tilts[indices], step
+        )
 
     def distinct(self) -> Points:
         """Each point once, in the order of first appearance."""
@@ -108,7 +111,7 @@ class Points(NamedTuple):
 
     def distances_of(self, indices: Tensor, others: Points, partners: Tensor) -> Tensor:
         """Squared distances (P, K) of P points to K partners of each (P, K), as `distances`."""
-        found = self.squares.new_empty(partners.shape)
+        found = empty(partners.shape, self.squares)
         count, dimension = partners.shape[1], self.whole.shape[1]
         for part in slices(0, len(indices), rows_at_a_time(count * dimension)):
             x = self.whole.index_select(0, indices[part]).double()
@@ -153,8 +156,9 @@ class Search:
 
     def __init__(self, points: Points, others: Points, k: int) -> None:
         self.points, self.others, self.k = points, others, k
-        self.bounds = points.squares.new_full((len(points.squares), k + SPARE), math.inf)
-        self.indices = torch.zeros_like(self.bounds, dtype=torch.long)
+        shape = len(points.squares), k + SPARE
+        self.bounds = empty(shape, points.squares).fill_(math.inf)
+        self.indices = empty(shape, points.squares, torch.long).zero_()
 
     def see(self, rows: slice, columns: slice, bounds: Tensor) -> None:
         """Take in squared distances (R, C) of a tile, exact or from below."""

@@ -7,6 +7,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from gen_models.evaluation.rows import each
+
 
 def smallest(values: Tensor, k: int, groups: int = 64) -> tuple[Tensor, Tensor]:
     """The k smallest of each row (R, C), in no order, and their columns; fewer where C < k.
@@ -42,5 +44,9 @@ def few_below(values: Tensor, groups: int = 32) -> tuple[Tensor, Tensor]:
 
 def not_finite(features: Tensor) -> Tensor:
     """Which rows of (N, D) hold a value that is not finite; indices, ascending."""
-    low, high = features.aminmax(dim=1)  # NaN where any is; several times faster than a mask
-    return (~(low.isfinite() & high.isfinite())).nonzero()[:, 0]
+
+    def bad(part: Tensor) -> Tensor:
+        low, high = part.aminmax(dim=1)  # NaN where any is; several times faster than a mask
+        return ~(low.isfinite() & high.isfinite())
+
+    return each(bad, features).nonzero()[:, 0]

@@ -59,10 +59,15 @@ def told_apart(
         )
     generator = torch.Generator().manual_seed(seed)
     sides = [
-        side.cpu().double()[torch.randperm(len(side), generator=generator)[: 2 * half]]
+        side[_some(len(side), 2 * half, generator).to(side.device)].cpu().double()
         for side in (real, fake)
     ]
     learned, judged = (torch.cat([side[part::2] for side in sides]).numpy() for part in (0, 1))
     labels = torch.arange(2).repeat_interleave(half).numpy()
     answers = kind(2 * half).fit(learned, labels).predict(judged)
     return share_estimate(torch.from_numpy(answers == labels))
+
+
+def _some(count: int, most: int, generator: torch.Generator) -> Tensor:
+    """So many of the numbers below `count`, at random."""
+    return torch.randperm(count, generator=generator)[:most]
