@@ -27,7 +27,7 @@ from gen_models.evaluation import (
     rows,
 )
 from gen_models.evaluation.extractors.features import Extractor, Features
-from gen_models.evaluation.statistics.memorisation import duplicates
+from gen_models.evaluation.statistics.copies import duplicates
 from gen_models.evaluation.store import content_of
 
 from .models import SHAPE, Complete, by_name, evidence
@@ -198,5 +198,5 @@ def test_a_hash_does_not_depend_on_the_parts(monkeypatch):
 def test_duplicates_are_counted_group_by_group(monkeypatch):
     images = torch.randint(0, 2, (400, 1, 2, 3), dtype=torch.uint8)
     distinct = len(images.flatten(1).unique(dim=0))
-    monkeypatch.setattr("gen_models.evaluation.statistics.memorisation.GROUP", 50)
+    monkeypatch.setattr("gen_models.evaluation.statistics.copies.GROUP", 50)
     assert duplicates(images) == 400 - distinct

@@ -12,12 +12,11 @@ from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
+from gen_models.evaluation.statistics.copies import copies, duplicates
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.memorisation import (
     authenticity,
-    copies,
     copying,
-    duplicates,
     memorisation_penalty,
     nearest_ratio,
 )

@@ -2,9 +2,7 @@ r"""Are the fakes copies? Distances to training images, held against those of ne
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -21,9 +19,6 @@ CELLS = 5
 
 LEAST = 20
 """Images of either kind that a region must hold to count."""
-
-GROUP = 2**16
-"""Hashes of images that are compared at a time, on average."""
 
 
 @torch.no_grad()
@@ -193,38 +188,11 @@ def memorisation_penalty(*, train: Tensor, fake: Tensor, threshold: float) -> Es
     return Estimate(factor, None if error is None else error * factor**2)
 
 
-def duplicates(images: Tensor) -> int:
-    """Samples that equal an earlier one, byte for byte; (N, C, H, W), uint8 or float32."""
-    digests = each(_digests, images)
-    # In groups, so that no more than so many are held at once.
-    groups = min(256, 1 + len(images) // GROUP)
-    group = digests[:, 0] % groups
-    distinct = sum(len(set(map(bytes, digests[group == g].numpy()))) for g in range(groups))
-    return len(images) - distinct
-
-
-def copies(images: Tensor, train: Tensor) -> int:
-    """Samples (M, C, H, W) that equal one of the training images, byte for byte; of one dtype."""
-    assert images.dtype == train.dtype, f"samples are {images.dtype}, images {train.dtype}"
-    known = set(_hashes(train))
-    return sum(digest in known for digest in _hashes(images))
-
-
 def _unit(features: Tensor) -> Tensor:
     """Rows of norm 1, float64."""
     if features.device.type == "mps":  # which has no float64
         features = features.cpu()
     return each(lambda x: torch.nn.functional.normalize(x.double(), eps=1e-300), features)
-
-
-def _hashes(images: Tensor) -> Iterator[bytes]:
-    return (hashlib.sha256(image.tobytes()).digest() for image in images.numpy(force=True))
-
-
-def _digests(images: Tensor) -> Tensor:
-    """(N, 32), bytes."""
-    held = bytearray(b"".join(_hashes(images)))
-    return torch.frombuffer(held, dtype=torch.uint8).view(-1, 32)
 
 
 def _principal(train: Tensor, *others: Tensor, dimensions: int = 64) -> list[Tensor]:

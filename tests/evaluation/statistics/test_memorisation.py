@@ -5,11 +5,10 @@ import torch
 from scipy import stats
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.statistics.copies import copies, duplicates
 from gen_models.evaluation.statistics.memorisation import (
     authenticity,
-    copies,
     copying,
-    duplicates,
     mann_whitney,
     memorisation_penalty,
     nearest_training,
