@@ -1,7 +1,8 @@
 """Strided convolutions in the manner of DCGAN (Radford et al., 2016), for any image size.
 
 Width doubles with each halving of the size. With `stages=2, width=64, hidden=[1024]` the pair is
-the net of InfoGAN's size that Lucic et al. (2018) gave to every model they compared; with
+the net of InfoGAN's size that Lucic et al. (2018) gave to every model they compared, whose weights
+begin with `deviation=0.02`; with
 `refine=True, width=64` it is SN-DCGAN's (Miyato et al., 2018, table 3), but for leaky ReLUs of
 slope 0.2 in the place of 0.1.
 """
@@ -18,6 +19,7 @@ from gen_models.networks.layers import (
     PadToEven,
     Shape,
     at_least_one,
+    begin,
     bound_slope,
     channels_last,
     dense,
@@ -35,10 +37,12 @@ class ConvGenerator(nn.Module):
         width: Channels before the last layer; doubled at each coarser stage.
         stages: How often the size doubles; None: from a grid of at most 4 pixels a side.
         hidden: Widths of dense layers before the grid.
-        norm: "batch", "group", None; or "class_batch": the last of the latents are then the one-hot
-            class, which these layers see, and the dense ones do not (Miyato & Koyama, 2018).
+        norm: "batch" (of the dense layers too), "group", None; or "class_batch": the last of the
+            latents are then the one-hot class, which these layers see, and the dense ones do not
+            (Miyato & Koyama, 2018).
         num_classes: K, for `class_batch` alone.
         refine: Whether a 3 x 3 convolution makes the image, behind the last doubling.
+        deviation: Of the weights before training, 0.02 for DCGAN; None: torch's own start.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class ConvGenerator(nn.Module):
         norm: str | None = "batch",
         num_classes: int | None = None,
         refine: bool = False,
+        deviation: float | None = None,
     ) -> None:
         super().__init__()
         at_least_one("width", width)
@@ -59,7 +64,7 @@ class ConvGenerator(nn.Module):
         self.classes = num_classes or 0 if norm == CLASS_BATCH else 0
         sizes = [latent_dim - self.classes, *hidden]
         channels = [width * 2**i for i in reversed(range(len(targets) + refine))]
-        self.dense = dense(sizes, nn.ReLU)
+        self.dense = dense(sizes, nn.ReLU, batch_norm=norm == "batch")
         self.grid = (channels[0], height, base)
         layers: list[nn.Module] = [
             nn.Linear(sizes[-1], channels[0] * height * base),
@@ -73,6 +78,7 @@ class ConvGenerator(nn.Module):
             layers += [normalisation(norm, channels[-1], num_classes), nn.ReLU()]
             layers.append(nn.Conv2d(channels[-1], shape[0], 3, padding=1))
         self.layers = Layers(*layers)
+        begin(self, deviation)
         channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -96,6 +102,7 @@ class ConvTrunk(nn.Module):
         refine: Whether a 3 x 3 convolution widens the channels before each halving, and once more
             behind the last one.
         spectral: Whether every layer's weight is divided by its largest singular value.
+        deviation: Of the weights before training, 0.02 for DCGAN; None: torch's own start.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class ConvTrunk(nn.Module):
         norm: str | None = None,
         refine: bool = False,
         spectral: bool = False,
+        deviation: float | None = None,
     ) -> None:
         super().__init__()
         *halved, (height, base) = pyramid(shape, stages)
@@ -129,6 +137,7 @@ class ConvTrunk(nn.Module):
         sizes = [channels[-1] * height * base, *hidden, features]
         layers += [nn.Flatten(), dense(sizes, lambda: nn.LeakyReLU(0.2), last=False)]
         self.layers = nn.Sequential(*layers)
+        begin(self, deviation)
         if spectral:
             bound_slope(self)
         channels_last(self)

@@ -48,13 +48,20 @@ def pyramid(shape: Shape, stages: int | None, smallest: int = 4) -> list[tuple[i
 
 
 def dense(
-    sizes: Sequence[int], activation: Callable[[], nn.Module], last: bool = True
+    sizes: Sequence[int],
+    activation: Callable[[], nn.Module],
+    last: bool = True,
+    batch_norm: bool = False,
 ) -> nn.Sequential:
-    """Linear layers through `sizes`, an activation after each; after the last if `last`."""
+    """Linear layers through `sizes`, an activation after each; after the last if `last`.
+
+    Batch norm, if any, stands before each activation.
+    """
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(inputs, outputs))
         if last or index < len(sizes) - 2:
+            layers += [nn.BatchNorm1d(outputs)] if batch_norm else []
             layers.append(activation())
     return nn.Sequential(*layers)
 
@@ -69,6 +76,31 @@ def gated_dense(sizes: Sequence[int]) -> nn.Sequential:
     for width, wider in hidden:
         layers += [nn.Linear(width, 2 * wider), nn.GLU()]
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+def begin(network: nn.Module, deviation: float | None) -> None:
+    r"""Draw the weights of all linear maps and convolutions from $N(0, \sigma^2)$, biases 0.
+
+    So do adversaries in the manner of DCGAN, with sigma = 0.02 (Radford et al., 2016, section 4).
+    torch's own rule takes a transposed convolution's outputs for its inputs: where they are few,
+    the first images lie at the ends of tanh, and a strong discriminator never lets go of them.
+
+    Args:
+        network: Changed in place.
+        deviation: sigma, > 0; None: torch's own start.
+
+    Raises:
+        UsageError: If it is not above 0.
+    """
+    if deviation is None:
+        return
+    if not deviation > 0:
+        raise UsageError(f"deviation={deviation} of the first weights must be above 0")
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=deviation)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def bound_slope(network: nn.Module) -> None:

@@ -88,6 +88,44 @@ def test_infogan_size_is_that_of_lucic_et_al():
     assert sum(p.numel() for p in generator.parameters()) == dense + deconvolutions
 
 
+def test_weights_of_dcgan_begin_as_its_paper_says():
+    """N(0, 0.02^2) and biases 0 (Radford et al., 2016, section 4), of every kind of layer."""
+    kinds = torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d
+    sizes = {"width": 64, "stages": 2, "hidden": [1024], "deviation": 0.02}
+    pair = ConvGenerator(64, (1, 28, 28), **sizes), ConvTrunk((1, 28, 28), 1, **sizes)
+    layers = [layer for network in pair for layer in network.modules() if isinstance(layer, kinds)]
+    assert {type(layer) for layer in layers} == set(kinds)
+    for layer in layers:
+        count = layer.weight.numel()
+        assert layer.bias.eq(0).all()
+        assert layer.weight.mean().abs() < 5 * 0.02 / count**0.5
+        assert abs(layer.weight.std() / 0.02 - 1) < 5 / (2 * count) ** 0.5
+
+
+def test_the_first_images_of_dcgan_are_grey_and_torchs_own_lie_at_the_ends():
+    """A pixel inside sums 4 places of 64 channels max(n, 0), n ~ N(0, 1): 128 s^2 on average."""
+    z = torch.randn(256, 64)
+    options = {"width": 64, "stages": 2, "hidden": [1024]}
+    grey, torchs = (
+        ConvGenerator(64, (1, 28, 28), **options, deviation=s)(z)[..., 1:-1, 1:-1].square().mean()
+        for s in (0.02, None)
+    )
+    assert grey.item() == pytest.approx(128 * 0.02**2, rel=0.15)
+    assert torchs > 1
+
+
+def test_a_start_without_spread_is_refused():
+    with pytest.raises(UsageError, match="deviation=0.0 of the first weights must be above 0"):
+        ConvTrunk((1, 8, 8), 1, deviation=0.0)
+
+
+def test_dense_layers_are_normalised_with_the_others():
+    made = ConvGenerator(4, (1, 8, 8), hidden=[6, 5])
+    assert [type(layer).__name__ for layer in made.dense] == ["Linear", "BatchNorm1d", "ReLU"] * 2
+    plain = ConvGenerator(4, (1, 8, 8), hidden=[6, 5], norm=None)
+    assert [type(layer).__name__ for layer in plain.dense] == ["Linear", "ReLU"] * 2
+
+
 def size(network):
     return sum(p.numel() for p in network.parameters())
 
