@@ -37,9 +37,10 @@ class ConvGenerator(nn.Module):
         width: Channels before the last layer; doubled at each coarser stage.
         stages: How often the size doubles; None: from a grid of at most 4 pixels a side.
         hidden: Widths of dense layers before the grid.
-        norm: "batch" (of the dense layers too), "group", None; or "class_batch": the last of the
-            latents are then the one-hot class, which these layers see, and the dense ones do not
-            (Miyato & Koyama, 2018).
+        norm: "batch", which with `hidden` sees each feature of the dense layers by itself, those of
+            the grid too (InfoGAN: Chen et al., 2016, appendix C); "group"; None; or "class_batch":
+            the last of the latents are then the one-hot class, which these layers see, and the
+            dense ones do not (Miyato & Koyama, 2018).
         num_classes: K, for `class_batch` alone.
         refine: Whether a 3 x 3 convolution makes the image, behind the last doubling.
         deviation: Of the weights before training, 0.02 for DCGAN; None: torch's own start.
@@ -66,13 +67,17 @@ class ConvGenerator(nn.Module):
         channels = [width * 2**i for i in reversed(range(len(targets) + refine))]
         self.dense = dense(sizes, nn.ReLU, batch_norm=norm == "batch")
         self.grid = (channels[0], height, base)
-        layers: list[nn.Module] = [
-            nn.Linear(sizes[-1], channels[0] * height * base),
-            nn.Unflatten(1, self.grid),
-        ]
+        features = channels[0] * height * base
+        apart = norm == "batch" and bool(hidden)
+        layers: list[nn.Module] = [nn.Linear(sizes[-1], features)]
+        layers += [nn.BatchNorm1d(features)] if apart else []
+        layers.append(nn.Unflatten(1, self.grid))
         outputs = channels[1:] if refine else [*channels[1:], shape[0]]
-        for inputs, output, size in zip(channels, outputs, reversed(targets), strict=False):
-            layers += [normalisation(norm, inputs, num_classes), nn.ReLU()]
+        kinds = [None if apart else norm, *(norm for _ in targets)]
+        for kind, inputs, output, size in zip(
+            kinds, channels, outputs, reversed(targets), strict=False
+        ):
+            layers += [normalisation(kind, inputs, num_classes), nn.ReLU()]
             layers += [nn.ConvTranspose2d(inputs, output, 4, stride=2, padding=1), Crop(size)]
         if refine:
             layers += [normalisation(norm, channels[-1], num_classes), nn.ReLU()]

@@ -115,15 +115,25 @@ def test_the_first_images_of_dcgan_are_grey_and_torchs_own_lie_at_the_ends():
 
 
 def test_a_start_without_spread_is_refused():
-    with pytest.raises(UsageError, match="deviation=0.0 of the first weights must be above 0"):
+    with pytest.raises(UsageError, match=r"deviation=0\.0 of the first weights must be above 0"):
         ConvTrunk((1, 8, 8), 1, deviation=0.0)
 
 
-def test_dense_layers_are_normalised_with_the_others():
+def test_batch_norm_sees_each_feature_of_dense_layers_by_itself():
+    """No pattern that is the same for all latents outweighs what they say: InfoGAN's way."""
     made = ConvGenerator(4, (1, 8, 8), hidden=[6, 5])
     assert [type(layer).__name__ for layer in made.dense] == ["Linear", "BatchNorm1d", "ReLU"] * 2
-    plain = ConvGenerator(4, (1, 8, 8), hidden=[6, 5], norm=None)
-    assert [type(layer).__name__ for layer in plain.dense] == ["Linear", "ReLU"] * 2
+    grid = made.layers[:2](made.dense(torch.randn(512, 4)))
+    torch.testing.assert_close(grid.mean(0), torch.zeros(grid.shape[1]), atol=1e-5, rtol=0)
+    assert grid.std(0).median() > 0.99
+    whole = ConvGenerator(4, (1, 8, 8))  # DCGAN's: the channel over all its places
+    assert [type(layer).__name__ for layer in whole.layers[:3]] == [
+        "Linear",
+        "Unflatten",
+        "BatchNorm2d",
+    ]
+    plain = ConvGenerator(4, (1, 8, 8), hidden=[6], norm=None)
+    assert not any("BatchNorm" in type(layer).__name__ for layer in plain.modules())
 
 
 def size(network):
