@@ -26,6 +26,7 @@ class RunConfig:
     trainer: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
+    compile: str | None = None
     seed: int = 0
     max_images: int = 0
     checks: int = 10

@@ -22,6 +22,7 @@ from gen_models.recipes import build, build_each
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.checkpoint_io import WholeCheckpointIO
 from gen_models.training.collapse import PosteriorCollapse
+from gen_models.training.compiled import Compiled
 from gen_models.training.devices import SharedBatch
 from gen_models.training.divergence import FiniteCheckpoint
 from gen_models.training.interruption import Interruption
@@ -57,13 +58,15 @@ def make_trainer(
         UsageError: If Lightning cannot have what the configuration asks for.
     """
     monitor = f"validation/{name}"
-    checks = [
+    checks: list[pl.Callback] = [
         ImageBudget(config.max_images),
         Selection(monitor, score),
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
         Watch(),
     ]
+    if config.compile is not None:
+        checks.append(Compiled(config.compile))
     callbacks: list[pl.Callback] = [
         Together(checks),
         # Lightning asks those that save behind all others, in this order: `last` knows of `best`.

@@ -22,6 +22,7 @@ FREE = (
     "callbacks",
     "checks",
     "ckpt_path",
+    "compile",
     "data.download",
     "data.root",
     "evaluate",

@@ -16,7 +16,7 @@ from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.models.training_images import training_images
 from gen_models.modes import evaluating
-from gen_models.objectives.regularisers import Encoded, Regulariser
+from gen_models.objectives.regularisers import Encoded, JacobianPenalty, Regulariser
 from gen_models.recipes import build
 
 
@@ -100,7 +100,8 @@ class Autoencoder(LatentVariableModel, Reconstructs):
     def phases(self) -> list[Phase]:
         """One player that moves everything."""
         moved = [p for p in self.parameters() if p.requires_grad]
-        return [Phase("autoencoder", self.loss, moved, self.optimizer)]
+        slopes = any(isinstance(cost, JacobianPenalty) for cost in self.regularisers.values())
+        return [Phase("autoencoder", self.loss, moved, self.optimizer, of_slopes=slopes)]
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         """Half the squared error over pixels, and each regulariser, means over images.

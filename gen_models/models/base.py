@@ -31,6 +31,7 @@ class GenerativeModule(Logged):
     Attributes:
         iterations: Training batches.
         lr_schedule: Maps images seen to a factor of every optimiser's learning rate; None: 1.
+        acting: The phases as they act in training: `phases()`, or what a callback has made of them.
         settled: Arguments that had their say when training began, and may be others where a
             checkpoint is gone on with or evaluated.
     """
@@ -42,6 +43,7 @@ class GenerativeModule(Logged):
         super().__init__()
         self.automatic_optimization = False
         self.iterations = 0
+        self.acting: list[Phase] = []
         self._noise: dict[str, Any] | None = None
         self._unheard = False
 
@@ -65,8 +67,8 @@ class GenerativeModule(Logged):
     @final
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimiser a phase, in order."""
-        self._phases = self.phases()
-        return [phase.optimizer(phase.parameters) for phase in self._phases]
+        self.acting = self.phases()
+        return [phase.optimizer(phase.parameters) for phase in self.acting]
 
     @final
     def training_step(self, batch: Any, batch_index: int) -> None:
@@ -78,7 +80,7 @@ class GenerativeModule(Logged):
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         images = len(x) * self.trainer.world_size
         seen = self.images_seen + images
-        for phase, optimizer in zip(self._phases, listed, strict=True):
+        for phase, optimizer in zip(self.acting, listed, strict=True):
             if phase.acts(self.iterations + 1, self.images_seen):
                 turn = Turn(phase.name, self.current_epoch, batch_index, seen)
                 self._gathered.add(turn, self._turn(phase, optimizer, batch))
@@ -89,9 +91,9 @@ class GenerativeModule(Logged):
             self._log()
 
     def _turn(self, phase: Phase, optimizer: Any, batch: Any) -> dict[str, Tensor]:
-        values = phase.values(batch)
         for parameter in phase.parameters:
             parameter.grad = None
+        values = phase.values(batch)
         # Other players' gradients are neither computed nor stored: nothing has to be toggled.
         if self._unheard:
             values["loss"].backward(inputs=phase.parameters)

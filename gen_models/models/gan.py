@@ -139,6 +139,7 @@ class GAN(LatentVariableModel):
                 list(self.discriminator.parameters()),
                 self.discriminator_optimizer,
                 labelled=self.labelled,
+                of_slopes=bool(self.penalties),
                 after=None if self.weight_clip is None else self.clip_weights,
             ),
             Phase(

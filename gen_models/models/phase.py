@@ -30,6 +30,8 @@ class Phase:
         begins: Images seen from which on the phase acts.
         ends: Images seen from which on it acts no more; None: to the end.
         labelled: Whether the loss is called with the labels (B,) too.
+        of_slopes: Whether the loss holds a gradient, and is differentiated through it: what
+            `torch.compile` cannot do.
         after: Called behind each step of the phase: where its parameters are held to a set.
     """
 
@@ -42,6 +44,7 @@ class Phase:
     begins: int = 0
     ends: int | None = None
     labelled: bool = False
+    of_slopes: bool = False
     after: Callable[[], None] | None = None
 
     def acts(self, iteration: int, images_seen: int) -> bool:

@@ -179,10 +179,9 @@ class BoundaryEquilibrium(nn.Module, AdversarialObjective):
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B,), errors; behind it k moves, in training mode."""
-        loss = self.k * fake - real
+        loss = self.k.clone() * fake - real  # a copy: the loss just made still needs the old k
         if self.training:
-            # A new tensor: the loss just made still needs the old one.
-            self.k = (self.k + self.rate * self._balance(real, fake)).clamp(0, 1)
+            self.k.add_(self.rate * self._balance(real, fake)).clamp_(0, 1)
         return loss
 
     def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
@@ -191,7 +190,10 @@ class BoundaryEquilibrium(nn.Module, AdversarialObjective):
 
     def measures(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         r"""The next k, and "convergence", $L(x) + |\gamma L(x) - L(G(z))|$ of mean errors."""
-        return {"k": self.k, "convergence": self._balance(real, fake).abs() - real.mean().detach()}
+        return {
+            "k": self.k.clone(),
+            "convergence": self._balance(real, fake).abs() - real.mean().detach(),
+        }
 
     def _balance(self, real: Tensor, fake: Tensor) -> Tensor:
         return (fake.mean() - self.ratio * real.mean()).detach()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +13,29 @@ from torch.distributions import Distribution, Independent, kl_divergence
 from gen_models.capabilities import ElboTerms
 from gen_models.errors import UsageError
 from gen_models.objectives.schedules import Schedule, at, check_not_negative
+
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """`functools.cached_property` without its lock, at which torch's compiler breaks off.
+
+    The lock is gone in Python 3.12, and so may this be then.
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        if instance is None:
+            return self  # type: ignore[return-value]
+        value = self.function(instance)
+        instance.__dict__[self.name] = value
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +56,12 @@ class Draws:
     prior: Distribution
     population: int | None = None
 
-    @cached_property
+    @once
     def log_prior(self) -> Tensor:
         """Log p(z), (K, B)."""
         return self.prior.log_prob(self.z)
 
-    @cached_property
+    @once
     def log_posterior(self) -> Tensor:
         """Log q(z | x), (K, B)."""
         return self.posterior.log_prob(self.z)
@@ -49,7 +71,7 @@ class Draws:
         """Log of the importance weights p(x, z) / q(z | x), (K, B)."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 
-    @cached_property
+    @once
     def rate(self) -> Tensor:
         """KL(q(z | x) || p(z)), (B,): in closed form where there is one, else over the draws.
 
@@ -78,7 +100,7 @@ class Draws:
             )
         return kl_divergence(*(one.base_dist for one in pair))  # type: ignore[attr-defined]
 
-    @cached_property
+    @once
     def terms(self) -> ElboTerms:
         """The two terms of the bound, unweighted, (B,) each."""
         drawn = self.log_likelihood

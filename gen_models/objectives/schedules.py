@@ -6,10 +6,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from gen_models.errors import UsageError
 
 Schedule = Callable[[int], float]
-"""Maps images seen to a value."""
+"""Maps images seen to a value; where losses are compiled, a tensor () of them to such."""
+
+
+def _share(images_seen: int, images: float) -> float:
+    """Of a way that is `images` long, at most 1."""
+    share = images_seen / images
+    return share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
+
+
+def _cosine(angle: float) -> float:
+    return angle.cos() if isinstance(angle, Tensor) else math.cos(angle)
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Linear:
 
     def __call__(self, images_seen: int) -> float:
         """The value after so many images."""
-        share = min(1.0, images_seen / self.images)
+        share = _share(images_seen, self.images)
         return self.start + share * (self.end - self.start)
 
 
@@ -59,7 +71,7 @@ class Cosine:
 
     def __call__(self, images_seen: int) -> float:
         """The value after so many images."""
-        share = (1 - math.cos(math.pi * min(1.0, images_seen / self.images))) / 2
+        share = (1 - _cosine(math.pi * _share(images_seen, self.images))) / 2
         return self.start + share * (self.end - self.start)
 
 
@@ -86,7 +98,7 @@ class Cyclic:
 
     def __call__(self, images_seen: int) -> float:
         """The value after so many images."""
-        share = min(1.0, (images_seen % self.images) / (self.images * self.rising))
+        share = _share(images_seen % self.images, self.images * self.rising)
         return self.start + share * (self.end - self.start)
 
 
