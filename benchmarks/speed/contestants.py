@@ -27,7 +27,9 @@ Batches = Iterator[Tensor]
 def in_memory(images: Tensor, size: int) -> Batches:
     """Batches cut from one tensor of bytes, scaled to [-1, 1]; a new order for each epoch."""
     while True:
-        for chosen in torch.randperm(len(images))[: len(images) // size * size].split(size):
+        for chosen in torch.randperm(len(images), device=images.device)[
+            : len(images) // size * size
+        ].split(size):
             yield images[chosen].float().div_(127.5).sub_(1)
 
 
@@ -96,12 +98,12 @@ def gan_by_hand(model: Any, batches: Batches) -> Step:
     def step() -> None:
         x = next(batches)
         with torch.no_grad():
-            fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim)))
+            fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim, device=x.device)))
         loss = softplus(-critic(x)).mean() + softplus(critic(fake)).mean()
         optimizers[1].zero_grad(set_to_none=True)
         loss.backward()
         optimizers[1].step()
-        fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim)))
+        fake = torch.tanh(generator(torch.randn(len(x), model.latent_dim, device=x.device)))
         loss = softplus(-critic(fake)).mean()
         optimizers[0].zero_grad(set_to_none=True)
         loss.backward(inputs=players[0])

@@ -25,6 +25,7 @@ from gen_models.distributions.likelihoods import (
     pixel_mean,
 )
 from gen_models.distributions.mixtures import GaussianMixture, VampPrior
+from gen_models.distributions.normal import look_up_divergence
 from gen_models.distributions.posteriors import DiagonalGaussian, FlowPosterior, FullCovariance
 from gen_models.distributions.priors import FlowPrior, Prior, StandardNormal
 from gen_models.distributions.tokens import TokenPrior
@@ -55,3 +56,5 @@ __all__ = [
     "VampPrior",
     "pixel_mean",
 ]
+
+look_up_divergence()

@@ -66,6 +66,10 @@ def _divergence_from_standard(q: Independent[Any], p: Standard) -> Tensor:
     return (terms - inner.scale.log()).sum(-1)
 
 
-# Torch looks for a pair's divergence once, in a way at which its compiler breaks a graph off.
-_NORMAL = Normal(torch.zeros(1), torch.ones(1), validate_args=False)
-kl_divergence(Independent(_NORMAL, 1, validate_args=False), Standard(_NORMAL))
+def look_up_divergence() -> None:
+    """Let torch find the divergence above, which it then keeps until another one is registered.
+
+    It looks for it in a way at which its compiler breaks a graph off.
+    """
+    normal = Normal(torch.zeros(1), torch.ones(1), validate_args=False)
+    kl_divergence(Independent(normal, 1, validate_args=False), Standard(normal))
