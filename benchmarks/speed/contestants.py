@@ -26,10 +26,9 @@ Batches = Iterator[Tensor]
 
 def in_memory(images: Tensor, size: int) -> Batches:
     """Batches cut from one tensor of bytes, scaled to [-1, 1]; a new order for each epoch."""
+    whole = len(images) // size * size
     while True:
-        for chosen in torch.randperm(len(images), device=images.device)[
-            : len(images) // size * size
-        ].split(size):
+        for chosen in torch.randperm(len(images), device=images.device)[:whole].split(size):
             yield images[chosen].float().div_(127.5).sub_(1)
 
 

@@ -10,8 +10,8 @@ which no kernel runs, the GPU's memory; and what evaluation takes of a whole run
 
 Images are noise, 28x28, so that any batch can be filled. Without a GPU it measures the CPU, in CPU
 seconds, where there are neither CUDA graphs nor a peak. What time does not allow is left out, and
-said. Needs Hydra, OmegaConf and zuko beside torch and Lightning: benchmarks/speed/README.md says how
-to take them along.
+said. Needs Hydra, OmegaConf and zuko beside torch and Lightning: benchmarks/speed/README.md says
+how to take them along.
 """
 
 from __future__ import annotations
@@ -111,11 +111,13 @@ class Turns:
 
     Args:
         pipe: Numbers of steps come in, 0 for the end, and whether a profiler is to listen; seconds
-            go out, or what the profiler heard: seconds in which the GPU worked, and kernels.
+            go out, or what the profiler heard: seconds in which the GPU worked, and kernels. The
+            first are by the clock: compilers are processes of their own.
     """
 
     def __init__(self, pipe: Connection) -> None:
-        self.pipe, self.left, self.began = pipe, WARM, now()
+        self.pipe, self.left, self.began = pipe, WARM, 0.0
+        self.made: float | None = time.perf_counter()
         self.profiler: Any = None
 
     def go_on(self) -> bool:
@@ -124,6 +126,8 @@ class Turns:
         if self.left:
             return True
         seconds = now() - self.began
+        if self.made is not None:
+            seconds, self.made = time.perf_counter() - self.made, None
         self.pipe.send(seconds if self.profiler is None else busy(self.profiler))
         self.left, profiled = self.pipe.recv()
         self.profiler = watching() if profiled else None
@@ -253,8 +257,8 @@ def measure(case: Case, sides: list[Side], turns: int, seconds: float) -> dict[s
     found: dict[str, Any] = {side.name: {"seconds": took[side.name][1:]} for side in sides}
     if torch.cuda.is_available():
         for side in sides:
-            work, kernels = side.turn(PROFILED, profiled=True)
-            found[side.name] |= {"busy": work / PROFILED, "kernels": kernels / PROFILED}
+            worked, kernels = side.turn(PROFILED, profiled=True)
+            found[side.name] |= {"busy": worked / PROFILED, "kernels": kernels / PROFILED}
     for side in sides:
         side.pipe.send((0, False))
         found[side.name] |= side.hear() | {"ready_seconds": ready[side.name]}
