@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,7 @@ from gen_models.objectives import (
     Wasserstein,
 )
 from gen_models.training.callbacks import ImageBudget
+from gen_models.training.compiled import MODES, Compiled
 from gen_models.training.quiet import quiet
 from gen_models.training.watch import Watch
 
@@ -126,14 +128,17 @@ def first_losses(trained: Any, data: Digits, device: str, half: bool = False) ->
     return losses
 
 
-def train(trained: Any, data: Digits, accelerator: str, images: int = IMAGES) -> float:
-    """Images per second of the project's own training."""
+def train(
+    trained: Any, data: Digits, accelerator: str, images: int = IMAGES, mode: str | None = None
+) -> float:
+    """Images per second of the project's own training, compiling included if there is a mode."""
+    compiled = [] if mode is None else [Compiled(mode)]
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=1,
             max_epochs=-1,
-            callbacks=[ImageBudget(images), Watch()],
+            callbacks=[ImageBudget(images), Watch(), *compiled],
             default_root_dir=folder,
             logger=False,
             enable_checkpointing=False,
@@ -145,6 +150,20 @@ def train(trained: Any, data: Digits, accelerator: str, images: int = IMAGES) ->
         started = time.perf_counter()
         trainer.fit(trained, datamodule=data)
         return trained.images_seen / (time.perf_counter() - started)
+
+
+def compiled_losses(kind: str, data: Digits, accelerator: str) -> dict[str, tuple[float, float]]:
+    """Mean losses of the first 50 iterations on one device: eager ones beside compiled ones."""
+    found = {}
+    for mode in MODES:
+        pair = [model(kind, data), model(kind, data)]
+        for one, compile in zip(pair, (None, mode), strict=True):
+            torch.manual_seed(1)
+            train(one, data, accelerator, images=50 * 64, mode=compile)
+        eager, compiled = (one.history[0] for one in pair)
+        for key in (key for key in eager if key.endswith("/loss")):
+            found[f"{key}, one device: null, {mode}"] = eager[key], compiled[key]
+    return found
 
 
 def measured(trained: Any, data: Digits, device: str) -> dict[str, float | None]:
@@ -169,6 +188,18 @@ def measured(trained: Any, data: Digits, device: str) -> dict[str, float | None]
     return {**values, "evaluation_seconds": time.perf_counter() - started}
 
 
+def play(kind: str, gpu: str, row: Callable[[str, str, float, float], None]) -> None:
+    """Rows of one of the games, and a short training."""
+    data = Digits()
+    data.setup()
+    fresh = model(kind, data)
+    for half in (False, True):
+        sides = (first_losses(fresh, data, device, half) for device in ("cpu", gpu))
+        for index, (on_cpu, on_gpu) in enumerate(zip(*sides, strict=True)):
+            row(kind, f"loss of phase {index}{', bfloat16' * half}", on_cpu, on_gpu)
+    train(fresh, data, "gpu" if gpu == "cuda" else "cpu", images=640)
+
+
 def main() -> None:
     """Print the table."""
     quiet()
@@ -191,20 +222,16 @@ def main() -> None:
         train(fresh, data, "gpu" if gpu == "cuda" else "cpu")  # warm up
         on_gpu = train(fresh := model(kind, data), data, "gpu" if gpu == "cuda" else "cpu")
         row(kind, "training, images per second", on_cpu, on_gpu)
+        if gpu == "cuda":
+            for name, (eager, compiled) in compiled_losses(kind, data, "gpu").items():
+                row(kind, name, eager, compiled)
         left, right = measured(fresh, data, "cpu"), measured(fresh, data, gpu)
         for quantity, value in left.items():
             other = right[quantity]
             if value is not None and other is not None:
                 row(kind, quantity, value, other)
     for kind in GAMES:
-        data = Digits()
-        data.setup()
-        fresh = model(kind, data)
-        for half in (False, True):
-            sides = (first_losses(fresh, data, device, half) for device in ("cpu", gpu))
-            for index, (on_cpu, on_gpu) in enumerate(zip(*sides, strict=True)):
-                row(kind, f"loss of phase {index}{', bfloat16' * half}", on_cpu, on_gpu)
-        train(fresh, data, "gpu" if gpu == "cuda" else "cpu", images=640)
+        play(kind, gpu, row)
     Console(width=110).print(table)
 
 
