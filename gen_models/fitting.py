@@ -64,9 +64,8 @@ def make_trainer(
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
         Watch(),
+        *([Compiled(config.compile)] if config.compile is not None else []),
     ]
-    if config.compile is not None:
-        checks.append(Compiled(config.compile))
     callbacks: list[pl.Callback] = [
         Together(checks),
         # Lightning asks those that save behind all others, in this order: `last` knows of `best`.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
-from gen_models.models.log import Logged
 from gen_models.models.phase import Phase
 
 MODES = ("default", "reduce-overhead")
@@ -95,7 +94,7 @@ class Loss:
         own = {id(parameter) for parameter in parameters}
         self.loss = loss
         self.others = [p for p in module.parameters() if p.requires_grad and id(p) not in own]
-        self.counters = [part for part in module.modules() if isinstance(part, Logged)]
+        self.counters = [part for part in module.modules() if isinstance(part, GenerativeModule)]
 
     def __call__(self, *batch: Tensor) -> dict[str, Tensor]:
         """The phase's values; none lies where the next call writes its own."""
