@@ -20,6 +20,7 @@ from gen_models.errors import UsageError
 from gen_models.records import Record
 
 from .conftest import REPOSITORY
+from .exactness import differences
 from .test_configs import composed
 
 SMALL = ["experiment=quick", "trainer=cpu", "trainer.enable_progress_bar=false", "model=gan"]
@@ -95,6 +96,22 @@ def test_one_process_goes_on_where_two_stopped_and_two_where_one_did(folders):
     assert len(whole) == 6 * 4
     for name in ("two_one", "one_two"):
         assert curve(folders / name) == pytest.approx(whole, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_two_processes_take_up_their_own_run_to_the_bit(tmp_path):
+    """By `resume=true`, in the folder of the first leg, within an epoch."""
+    more = f"max_images={2 * IMAGES}", "evaluate=false"
+    by_two(tmp_path / "whole", *more)
+    by_two(tmp_path / "legs", "evaluate=false")
+    by_two(tmp_path / "legs", *more, "resume=true")
+    whole, legs = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)
+        for name in ("whole", "legs")
+    )
+    for key in ("state_dict", "optimizer_states", "noise", "iterations"):
+        assert differences(whole[key], legs[key]) == [], key
+    assert curve(tmp_path / "legs") == curve(tmp_path / "whole")
 
 
 def when_it_has_saved(folder, do):
