@@ -73,6 +73,17 @@ def test_a_peak_is_known_for_some_devices_and_told_of_no_other(device):
     assert device.peak("NVIDIA GeForce GTX 1080", "32-true") is None
 
 
+def test_a_side_that_fails_costs_its_case_and_is_told(tmp_path):
+    command = [sys.executable, SPEED / "gpu.py", "--quick", "--no-evaluation", "--models", "vae"]
+    record = tmp_path / "record.json"
+    chosen = ["--sides", "eager", "--out", record, "model.latent_dim=0"]
+    done = subprocess.run([*command, *chosen], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    (failed,) = json.loads(record.read_text())["failed"]
+    assert failed.startswith("vae mlp 64: eager: Traceback")
+    assert "model.latent_dim must be 1 or more, not 0" in failed
+
+
 def test_the_smallest_of_it_runs_without_a_gpu(tmp_path):
     command = [sys.executable, SPEED / "gpu.py", "--quick", "--no-evaluation", "--turns", "1"]
     record = tmp_path / "record.json"

@@ -20,6 +20,7 @@ import argparse
 import json
 import multiprocessing
 import platform
+import sys
 import tempfile
 import time
 import traceback
@@ -354,7 +355,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.25, help="that a turn should take")
-    parser.add_argument("--minutes", type=float, default=8.5, help="no case begins after them")
+    parser.add_argument(
+        "--minutes", type=float, default=7.0, help="behind whole runs; no case begins after them"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of the CPU, for each process")
     parser.add_argument("--no-evaluation", action="store_true", help="leave whole runs out")
     parser.add_argument("--quick", action="store_true", help="the smallest of it, to try it out")
@@ -378,35 +381,64 @@ def machine() -> dict[str, str | None]:
     }
 
 
-def main() -> None:
-    """Measure, print, and keep; what there is so far is kept behind each case."""
-    chosen, began = options(), time.monotonic()
-    console = Console(width=150)
-    record: dict[str, Any] = {"machine": machine(), "cases": [], "left_out": []}
-    device = str(record["machine"]["device"])
-    # Without a GPU there are no CUDA graphs, and the side would be the one before.
-    names = [n for n in chosen.sides if n != "graphs" or torch.cuda.is_available()]
-    if not chosen.no_evaluation:
-        short = ["experiment=quick"] if chosen.quick else []
-        record["whole_runs"] = evaluations(chosen.models, short)
-    sides = [Side(name, chosen.threads) for name in names]
-    for batch, nets, kind in product(chosen.batches, chosen.networks, chosen.models):
-        case = Case(kind, nets, batch, chosen.precision, tuple(chosen.overrides))
-        if time.monotonic() - began > 60 * chosen.minutes:
-            record["left_out"].append([kind, nets, batch])
+def measure_all(
+    cases: list[Case], names: list[str], chosen: argparse.Namespace, record: dict[str, Any]
+) -> None:
+    """All cases, into the record; a side that fails costs its case, and the others go on.
+
+    Args:
+        cases: In their order.
+        names: Of the sides.
+        chosen: On the command line.
+        record: Kept behind each case, where that is wanted.
+    """
+    ends = time.monotonic() + 60 * chosen.minutes
+    sides: list[Side] = []
+    for case in cases:
+        name = f"{case.model} {case.networks} {case.batch}"
+        if time.monotonic() > ends:
+            record["left_out"].append(name)
             continue
-        record["cases"].append(measure(case, sides, chosen.turns, chosen.seconds))
-        console.print(table(record["cases"][-1:], device))
+        sides = sides or [Side(one, chosen.threads) for one in names]
+        try:
+            record["cases"].append(measure(case, sides, chosen.turns, chosen.seconds))
+        except RuntimeError as error:
+            record["failed"].append(f"{name}: {error}")
+            print(record["failed"][-1], flush=True)
+            for side in sides:
+                side.process.terminate()
+            sides = []
+        else:
+            Console(width=150).print(table(record["cases"][-1:], record["machine"]["device"]))
         if chosen.out:
             chosen.out.write_text(json.dumps(record, indent=1) + "\n")
     for side in sides:
         side.pipe.send(None)
-    console.print(table(record["cases"], device))
+
+
+def main() -> None:
+    """Measure, print, and keep what there is so far behind each case."""
+    chosen, console = options(), Console(width=150)
+    record: dict[str, Any] = {"machine": machine(), "cases": [], "left_out": [], "failed": []}
+    if not chosen.no_evaluation:
+        short = ["experiment=quick"] if chosen.quick else []
+        record["whole_runs"] = evaluations(chosen.models, short)
+    # Without a GPU there are no CUDA graphs, and the side would be the one before.
+    names = [n for n in chosen.sides if n != "graphs" or torch.cuda.is_available()]
+    cases = [
+        Case(kind, nets, batch, chosen.precision, tuple(chosen.overrides))
+        for batch, nets, kind in product(chosen.batches, chosen.networks, chosen.models)
+    ]
+    measure_all(cases, names, chosen, record)
+    console.print(table(record["cases"], record["machine"]["device"]))
     for kind, took in record.get("whole_runs", {}).items():
         share = took["evaluation"] / took["whole"]
         console.print(f"{kind}, whole run {took['whole']:.0f} s: evaluation {share:.0%} of it")
-    if record["left_out"]:
-        console.print(f"left out, for time: {record['left_out']}")
+    for told in ("left_out", "failed"):
+        if record[told]:
+            names = [one.splitlines()[0] for one in record[told]]
+            console.print(f"{told.replace('_', ' ')}: {', '.join(names)}")
+    sys.exit(1 if record["failed"] else 0)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,10 @@ def test_the_loss_learns_although_the_balance_has_moved_since():
     slopes = torch.autograd.grad(game.discriminator(real, fake).sum(), (real, fake))
     assert [slope.item() for slope in slopes] == [-1.0, 0.25]
     assert not game.k.requires_grad
+    measured = game.measures(real, fake)["k"]
+    before = measured.item()
+    game.discriminator(real, fake)
+    assert measured.item() == before != game.k.item()
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": 0.0}, {"ratio": 1.5}, {"rate": -1.0}])
