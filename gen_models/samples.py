@@ -15,7 +15,7 @@ from gen_models.config import RunConfig
 from gen_models.data import ImageDataModule
 from gen_models.data.samples import read_samples
 from gen_models.errors import UsageError
-from gen_models.evaluation.given import Given
+from gen_models.evaluation.given import GivenSamples
 from gen_models.folders import begun
 from gen_models.harness import Harness, sample_count
 from gen_models.provenance import commit, hardware, now, versions
@@ -57,7 +57,7 @@ def evaluate_samples(
     folder = out or Path("runs", f"{name}-{data.name}", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     with begun(folder, model=name, seed=config.seed):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        values, pictures = harness.evaluate(Given(images, device), folder)
+        values, pictures = harness.evaluate(GivenSamples(images, device), folder)
         record = Record(
             status="finished",
             model=name,

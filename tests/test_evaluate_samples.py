@@ -67,7 +67,7 @@ def test_a_models_samples_from_files_have_the_numbers_of_its_own_run(place, name
     compared = [key for key in own if key.startswith(("fid_", "copies_"))]
     assert len(compared) >= 6
     assert [made[key] for key in compared] == [own[key] for key in compared]
-    assert made["reconstruction_mse_test_360"].reason.startswith("Given has no encoder")
+    assert made["reconstruction_mse_test_360"].reason.startswith("GivenSamples has no encoder")
     # Drawn behind the measurements, from the first sample on again.
     assert (tmp_path / "out/pictures/samples.png").exists()
     assert f"Report: {tmp_path / 'out/report.html'}" in capsys.readouterr().out.replace("\n", "")

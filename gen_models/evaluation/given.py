@@ -12,7 +12,7 @@ from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 
 
-class Given(Samples):
+class GivenSamples(Samples):
     """Gives the images it was given in their order, each once for every source of randomness.
 
     As a model draws the same images from the same seed, so each generator meets the first ones

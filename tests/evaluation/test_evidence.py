@@ -18,7 +18,7 @@ from gen_models.evaluation import (
     ShippedClassifier,
     evaluate,
 )
-from gen_models.evaluation.given import Given
+from gen_models.evaluation.given import GivenSamples
 from gen_models.evaluation.pictures import gallery
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
 
@@ -122,7 +122,7 @@ def test_a_level_of_the_ladder_reads_as_itself():
 
     train = digits().train.images[:1000]
     for ladder, level in (("noise", 0.1), ("blur", 1.0)):
-        model = Given(corrupted(train, ladder, level, seed=0))
+        model = GivenSamples(corrupted(train, ladder, level, seed=0))
         values = by_name(evaluate(evidence(model), [FrechetDistance(ladder)]))
         name = f"fid_as_{ladder}_digits64_1000_test"
         assert values[name].value == pytest.approx(level, rel=1e-3)
@@ -141,7 +141,7 @@ def test_what_is_out_of_range_is_counted():
 
 def test_repeats_and_copies_are_counted():
     train = digits().train.images
-    model = Given(torch.cat([train[:30], digits().test.images[:20], train[:50]]))
+    model = GivenSamples(torch.cat([train[:30], digits().test.images[:20], train[:50]]))
     values = by_name(evaluate(evidence(model, samples=100), [Copies()]))
     assert values["copies_100"].value == 0.8
     assert values["duplicates_100"].value == 0.3
@@ -168,15 +168,17 @@ def test_too_few_samples_cost_the_row_and_not_the_others():
 
 
 def test_given_samples_run_out_with_a_word():
-    values = evaluate(evidence(Given(digits().test.images), samples=400), [KernelDistance()])
+    values = evaluate(evidence(GivenSamples(digits().test.images), samples=400), [KernelDistance()])
     assert "360 given samples, 400 were asked for" in values[0].reason
 
 
 def test_samples_of_another_shape_are_a_reason():
     for shape, told in (((100, 1, 8, 8), "(100, 1, 8, 8)"), ((100, 3, 16, 16), "(100, 3, 16, 16)")):
-        values = evaluate(evidence(Given(torch.rand(shape)), samples=100), [KernelDistance()])
+        values = evaluate(
+            evidence(GivenSamples(torch.rand(shape)), samples=100), [KernelDistance()]
+        )
         assert told in values[0].reason
-    few = Given(digits().test.images[:50])
+    few = GivenSamples(digits().test.images[:50])
     few.sample = lambda count, generator=None: few.images[:50]
     assert "gave (50," in evaluate(evidence(few, samples=100), [KernelDistance()])[0].reason
 
@@ -199,7 +201,7 @@ def test_one_extractor_that_fails_costs_the_other_nothing():
             features, *_ = super().forward(pixels)
             return Features(features / (pixels.amax((1, 2, 3)) > 0)[:, None])
 
-    black = Given(torch.zeros(200, *SHAPE))
+    black = GivenSamples(torch.zeros(200, *SHAPE))
     pair = Blind(SHAPE, "digits"), ShippedClassifier(SHAPE, "digits")
     values = evaluate(evidence(black, extractors=pair, samples=200), [FrechetDistance()])
     assert "not finite" in values[0].reason
@@ -211,7 +213,7 @@ def test_the_order_of_the_samples_moves_no_error():
     rows = train.labels[:500].argsort()
     instruments = [KernelDistance(), Neighbourhoods()]
     one, other = (
-        evaluate(evidence(Given(train.images[:500][order]), samples=500), instruments)
+        evaluate(evidence(GivenSamples(train.images[:500][order]), samples=500), instruments)
         for order in (torch.arange(500), rows)
     )
     for left, right in zip(one, other, strict=True):

@@ -24,7 +24,7 @@ from gen_models.evaluation import (
     second_extractor,
 )
 from gen_models.evaluation.contract import as_floats, take_in
-from gen_models.evaluation.given import Given
+from gen_models.evaluation.given import GivenSamples
 from gen_models.evaluation.pictures import Grid, gallery, sample_picture
 from gen_models.evaluation.scatter import Scatter, are_points, sample_scatter
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance
@@ -91,7 +91,7 @@ def test_what_is_no_float_image_is_refused(images, message):
 
 def test_samples_of_float_data_are_not_rounded():
     points = ring().train.images[:300] + 1e-4
-    about = evidence(Given(points), samples=300)
+    about = evidence(GivenSamples(points), samples=300)
     assert torch.equal(about.drawn.images, points)
     assert torch.equal(about.views[0].samples.fake.features, points.flatten(1))
     assert about.drawn.clamped == 0
@@ -101,7 +101,7 @@ def test_samples_of_float_data_are_not_rounded():
 def test_a_shift_costs_its_square():
     # Far below the step of a byte, and partly outside [0, 1].
     for shift in (0.001, 0.7):
-        model = Given(ring().test.images + shift)
+        model = GivenSamples(ring().test.images + shift)
         [value, *_] = evaluate(evidence(model), [FrechetDistance()])
         assert value.name == "fid_coordinates2_1000_test"
         assert value.value == pytest.approx(2 * shift**2, rel=1e-3)
@@ -110,14 +110,14 @@ def test_a_shift_costs_its_square():
 
 def test_equal_points_are_at_no_distance_and_in_all_neighbourhoods():
     instruments = [KernelDistance(), Neighbourhoods()]
-    values = by_name(evaluate(evidence(Given(ring().test.images)), instruments))
+    values = by_name(evaluate(evidence(GivenSamples(ring().test.images)), instruments))
     for key in ("precision_k3", "recall_k3", "coverage_k5"):
         assert values[f"{key}_coordinates2_1000_test"].value == 1
 
 
 def test_distances_of_points_are_those_of_their_coordinates():
     points = ring().validation.images
-    model = Given(points)
+    model = GivenSamples(points)
     values = by_name(evaluate(evidence(model, len(points)), [FrechetDistance(), KernelDistance()]))
     real, fake = (x.flatten(1) for x in (ring().test.images, points))
     name = f"coordinates2_{len(points)}_test"
@@ -157,18 +157,18 @@ def test_a_level_of_the_ladder_of_points_reads_as_itself():
     assert worse.dtype == torch.float32
     assert (worse < 0).any()
     assert (worse - train).std() == pytest.approx(0.1, rel=0.05)
-    values = by_name(evaluate(evidence(Given(worse)), [FrechetDistance()]))
+    values = by_name(evaluate(evidence(GivenSamples(worse)), [FrechetDistance()]))
     assert values["fid_as_noise_coordinates2_1000_test"].value == pytest.approx(0.1, rel=1e-3)
 
 
 def test_points_are_not_blurred():
-    values = evaluate(evidence(Given(ring().test.images)), [FrechetDistance("blur")])
+    values = evaluate(evidence(GivenSamples(ring().test.images)), [FrechetDistance("blur")])
     assert all("no neighbours to be blurred with" in value.reason for value in values)
 
 
 def test_repeats_and_copies_of_points_are_counted():
     train = ring().train.images
-    model = Given(torch.cat([train[:30], ring().test.images[:20], train[:50] + 1e-7]))
+    model = GivenSamples(torch.cat([train[:30], ring().test.images[:20], train[:50] + 1e-7]))
     values = by_name(evaluate(evidence(model, samples=100), [Copies()]))
     # A ten-millionth is a step of float32 for some values, and none for others.
     same = (train[:50] + 1e-7 == train[:50]).flatten(1).all(1)
@@ -179,7 +179,7 @@ def test_repeats_and_copies_of_points_are_counted():
 
 def test_memorisation_sees_copies_among_points():
     copies, fresh = (
-        by_name(evaluate(evidence(Given(images)), [Memorisation()]))[
+        by_name(evaluate(evidence(GivenSamples(images)), [Memorisation()]))[
             "copying_coordinates2_1000_test"
         ]
         for images in (ring().train.images[:1000], Ring(count=2000, draw_seed=1).load()[0].images)
@@ -189,7 +189,7 @@ def test_memorisation_sees_copies_among_points():
 
 
 def test_what_makes_no_sense_on_points_says_so():
-    class Mirror(Given):
+    class Mirror(GivenSamples):
         def reconstruct(self, pixels):
             return pixels + 0.1
 
@@ -244,7 +244,7 @@ def test_coordinates_are_the_values():
 def test_a_scatter_shows_points_and_says_how_many_it_does_not(tmp_path):
     points = ring().test.images[:500].clone()
     points[:7] = 9.0
-    model = Given(points)
+    model = GivenSamples(points)
     scatter = sample_scatter(model, ring().test.images, torch.device("cpu"), 0, count=500)
     assert "7 of them outside the picture" in scatter.caption
     assert torch.equal(scatter.fake, points.flatten(1))
@@ -258,11 +258,11 @@ def test_a_scatter_shows_points_and_says_how_many_it_does_not(tmp_path):
 def test_the_pictures_of_points_are_scatters_and_of_images_grids():
     real = ring().test.images
     picture = partial(sample_picture, device=torch.device("cpu"), seed=0)
-    assert isinstance(picture(Given(ring().train.images.repeat(2, 1, 1, 1)), real), Scatter)
+    assert isinstance(picture(GivenSamples(ring().train.images.repeat(2, 1, 1, 1)), real), Scatter)
     assert isinstance(picture(Complete(), byte_evidence(None).real.images), Grid)
-    [only] = gallery(evidence(Given(ring().train.images.repeat(2, 1, 1, 1))), None)
+    [only] = gallery(evidence(GivenSamples(ring().train.images.repeat(2, 1, 1, 1))), None)
     assert isinstance(only, Scatter)
-    assert gallery(evidence(Given(torch.full((2000, 1, 1, 2), torch.nan))), None) == []
+    assert gallery(evidence(GivenSamples(torch.full((2000, 1, 1, 2), torch.nan))), None) == []
     assert gallery(evidence(object()), None) == []
     assert not are_points(torch.zeros(4, 1, 1, 1))
     assert not are_points(torch.zeros(4, 1, 1, 2, dtype=torch.uint8))
@@ -270,7 +270,7 @@ def test_the_pictures_of_points_are_scatters_and_of_images_grids():
 
 
 def test_other_extractors_see_floats_too():
-    model = Given(ring().validation.images)
+    model = GivenSamples(ring().validation.images)
     about = evidence(model, samples=len(ring().validation))
     about.extractors = (RandomConvolutions((1, 1, 2), "ring"),)
     [value, *_] = evaluate(about, [KernelDistance()])

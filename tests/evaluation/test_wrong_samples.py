@@ -21,7 +21,7 @@ from gen_models.evaluation import (
     ShippedClassifier,
     evaluate,
 )
-from gen_models.evaluation.given import Given
+from gen_models.evaluation.given import GivenSamples
 from gen_models.evaluation.statistics.ladder import corrupted
 from gen_models.reporting.verdicts import verdict
 
@@ -68,7 +68,7 @@ def sets():
 @cache
 def seen(name):
     _, real = halves()
-    model = Given(sets()[name].repeat(36, 1, 1, 1)[:180])
+    model = GivenSamples(sets()[name].repeat(36, 1, 1, 1)[:180])
     return by_name(evaluate(evidence(model, real, EXTRACTORS, samples=180), INSTRUMENTS))
 
 
