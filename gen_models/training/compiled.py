@@ -94,11 +94,14 @@ class Loss:
         own = {id(parameter) for parameter in parameters}
         self.loss = loss
         self.others = [p for p in module.parameters() if p.requires_grad and id(p) not in own]
-        self.counters = [part for part in module.modules() if isinstance(part, GenerativeModule)]
+        counting = [part for part in module.modules() if isinstance(part, GenerativeModule)]
+        # The same tensors in all steps: what is a module's is never copied into a CUDA graph.
+        zero = torch.zeros((), dtype=torch.int64, device=module.device)
+        self.counts = [(part, zero.clone()) for part in counting]
 
     def __call__(self, *batch: Tensor) -> dict[str, Tensor]:
         """The phase's values; none lies where the next call writes its own."""
-        with unasked(self.others), counted_in_tensors(self.counters):
+        with unasked(self.others), counted_in_tensors(self.counts):
             values = self.loss(*batch)
         copies = torch.stack([value.detach() for value in values.values()]).unbind()
         return {**dict(zip(values, copies, strict=True)), "loss": values["loss"].clone()}
@@ -117,16 +120,20 @@ def unasked(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 
 
 @contextmanager
-def counted_in_tensors(modules: Sequence[Any]) -> Iterator[None]:
-    """For a while, `images_seen` is a tensor: a number would be compiled in, anew in each step."""
-    counts = [module.images_seen for module in modules]
-    for module, count in zip(modules, counts, strict=True):
-        module.images_seen = torch.full((), count, device=module.device)
+def counted_in_tensors(counts: Sequence[tuple[Any, Tensor]]) -> Iterator[None]:
+    """For a while, `images_seen` is a tensor: a number would be compiled in, anew in each step.
+
+    Args:
+        counts: Modules, and the tensor () of each, which is filled.
+    """
+    numbers = [module.images_seen for module, _ in counts]
+    for (module, count), number in zip(counts, numbers, strict=True):
+        module.images_seen = count.fill_(number)
     try:
         yield
     finally:
-        for module, count in zip(modules, counts, strict=True):
-            module.images_seen = count
+        for (module, _), number in zip(counts, numbers, strict=True):
+            module.images_seen = number
 
 
 @contextmanager

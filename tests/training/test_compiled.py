@@ -196,6 +196,25 @@ def test_no_gradient_of_another_player_is_computed(monkeypatch, tmp_path):
     assert players == {"discriminator_loss": {"discriminator"}, "generator_loss": {"generator"}}
 
 
+def test_the_count_of_images_lies_in_one_place(monkeypatch, tmp_path):
+    """A CUDA graph reads a module's tensors where they lay when it was recorded."""
+    seen = {}
+
+    def spying(function, **options):
+        def loss(x):
+            count = function.__self__.images_seen
+            seen.setdefault(function.__name__, []).append((count, count.item()))
+            return function(x)
+
+        return loss
+
+    monkeypatch.setattr(torch, "compile", spying)
+    train(KINDS["gan"], tmp_path, Compiled("default"))
+    for calls in seen.values():
+        assert len({id(count) for count, _ in calls}) == 1
+        assert [number for _, number in calls] == [16 * i for i in range(10)]
+
+
 def test_values_outlive_memory_that_is_written_again(monkeypatch, tmp_path):
     """A CUDA graph writes its outputs where it wrote them before."""
 
