@@ -246,8 +246,6 @@ def pythae(model: Any, images: Tensor, size: int, fused: bool = False) -> Step:
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-    from pythae.trainers.training_callbacks import TrainingCallback
 
     networks, _ = bound(model)
 
@@ -268,6 +266,24 @@ def pythae(model: Any, images: Tensor, size: int, fused: bool = False) -> Step:
         def forward(self, z: Tensor) -> Any:
             return ModelOutput(reconstruction=torch.sigmoid(2 * self.network(z)))
 
+    shape = tuple(images.shape[1:])
+    theirs = VAE(VAEConfig(input_dim=shape, latent_dim=model.latent_dim), Encoder(), Decoder())
+    options = {"optimizer_params": {"fused": True} if fused else None, "learning_rate": 1e-3}
+    return by_pythae(theirs, images, per_device_train_batch_size=size, **options)
+
+
+def by_pythae(theirs: Any, images: Tensor, **options: Any) -> Step:
+    """A model of pythae's in its trainer, without end.
+
+    Args:
+        theirs: The model.
+        images: (N, C, H, W), bytes.
+        **options: Of its trainer; what is not given is its default.
+    """
+    from pythae.data.datasets import BaseDataset
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
     class Wait(TrainingCallback):  # type: ignore[misc]
         def __init__(self, pause: Step) -> None:
             self.pause = pause
@@ -276,21 +292,10 @@ def pythae(model: Any, images: Tensor, size: int, fused: bool = False) -> Step:
             self.pause()
 
     def loop(pause: Step) -> None:
-        shape = tuple(images.shape[1:])
-        theirs = VAE(VAEConfig(input_dim=shape, latent_dim=model.latent_dim), Encoder(), Decoder())
-        data = images.float() / 255
-        from pythae.data.datasets import BaseDataset
-
         config = BaseTrainerConfig(
-            output_dir=tempfile.mkdtemp(),
-            num_epochs=10**6,
-            per_device_train_batch_size=size,
-            optimizer_cls="Adam",
-            optimizer_params={"fused": True} if fused else None,
-            learning_rate=1e-3,
-            no_cuda=True,
+            output_dir=tempfile.mkdtemp(), num_epochs=10**6, no_cuda=True, **options
         )
-        kept = BaseDataset(data, torch.zeros(len(data)))
+        kept = BaseDataset(images.float() / 255, torch.zeros(len(images)))
         BaseTrainer(theirs, kept, training_config=config, callbacks=[Wait(pause)]).train()
 
     return Baton(loop)
