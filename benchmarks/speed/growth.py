@@ -1,0 +1,337 @@
+"""How do time and memory grow? `python benchmarks/speed/growth.py --out benchmarks/speed/growth`.
+
+One table, a row an axis: images, pixels, batch, draws of the importance bound, samples of an
+evaluation. Each point is a fresh process, one thread; seconds are CPU seconds of what the axis
+names, megabytes the peak of the whole process over what imports take; of several rounds the
+medians. The exponent is the slope of the logarithms over the upper half of an axis: 1 is linear.
+The images are synthetic. Written: OUT.json, in which axes that were not measured again stay, and
+OUT.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any, Unpack
+
+import numpy
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from training import ENDLESS, composed, processor
+
+from gen_models.app import Run
+from gen_models.data import ImageDataModule, ImageSet, to_bytes
+from gen_models.data.options import Options
+from gen_models.evaluation import ImportanceWeightedLikelihood, Measurement, evaluate
+from gen_models.folders import claim
+
+WARM_UP = 3
+
+
+@functools.cache
+def drawn(count: int, side: int, seed: int) -> Tensor:
+    """Images (count, 1, side, side), bytes: a linear map of 16 normal latents, and a sigmoid."""
+    weight = torch.randn(16, side * side, generator=torch.Generator().manual_seed(0))
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for start in range(0, count, 1000):
+        z = torch.randn(min(1000, count - start), 16, generator=generator)
+        parts.append(to_bytes((z @ weight).div(2).sigmoid()))
+    return torch.cat(parts).view(-1, 1, side, side)
+
+
+class Synthetic(ImageDataModule):
+    """Images that need no download.
+
+    Args:
+        count: Images for training and validation.
+        side: Pixels.
+        **options: As in `ImageDataModule`.
+    """
+
+    name = "synthetic"
+
+    def __init__(self, count: int, side: int, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.count, self.side = count, side
+
+    def load(self) -> tuple[ImageSet, ImageSet]:
+        """Those, and a thousand to measure on."""
+        return tuple(ImageSet(drawn(n, self.side, s)) for n, s in ((self.count, 1), (1000, 2)))  # type: ignore[return-value]
+
+
+class Clock(pl.Callback):
+    """Keeps the CPU seconds at which iterations end, and ends training behind so many.
+
+    Args:
+        steps: To time; a few come first, and are not.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        """Look at the clock."""
+        self.ends.append(time.process_time())
+        trainer.should_stop = len(self.ends) == WARM_UP + self.steps
+
+
+def made(*overrides: str, count: int = 4_000, side: int = 16) -> Run:
+    """The run of `run.py OVERRIDES` on synthetic images."""
+    quiet = ["trainer.enable_progress_bar=false", "evaluation.cache=false", "trust=[growth]"]
+    config = composed(*quiet, f"max_images={ENDLESS}", *overrides)
+    config.data |= {"_target_": "growth.Synthetic", "count": count, "side": side}
+    folder = Path(tempfile.mkdtemp()) / "run"
+    folder.mkdir()
+    claim(folder)
+    return Run(config, folder, "", "", None)
+
+
+def iterated(run: Run, steps: int) -> float:
+    """CPU seconds of an iteration of training, the median."""
+    clock = Clock(steps)
+    run.trainer.callbacks.append(clock)
+    run.trainer.fit(run.model, datamodule=run.data)
+    return median(end - start for start, end in pairwise(clock.ends[WARM_UP - 1 :]))
+
+
+def set_up(count: int) -> float:
+    """Of the data: split, scale, fingerprint; the images are in memory before. Median of five."""
+    Synthetic(count, 28).load()
+    seconds = []
+    for _ in range(5):
+        began = time.process_time()
+        Synthetic(count, 28).setup()
+        seconds.append(time.process_time() - began)
+    return median(seconds)
+
+
+def by_images(count: int) -> float:
+    """An iteration of the fully connected VAE, batches of 64."""
+    networks = ["model/generator=mlp", "model/trunk=mlp"]
+    return iterated(made("model=vae", *networks, count=count, side=28), 100)
+
+
+def by_pixels(model: str, pixels: int) -> float:
+    """An iteration of the convolutional networks, batches of 64."""
+    return iterated(made(f"model={model}", side=math.isqrt(pixels)), 16)
+
+
+def by_batch(model: str, batch: int) -> float:
+    """An iteration of the convolutional networks."""
+    return iterated(made(f"model={model}", f"data.batch_size={batch}"), max(8, 1024 // batch))
+
+
+def by_draws(draws: int) -> float:
+    """The importance weighted bound of 64 images."""
+    bound = ImportanceWeightedLikelihood(observation="own", images=64, draws=draws)
+    return evaluated(made("model=vae"), [bound])
+
+
+def by_samples(measurements: str, training_images: int, samples: int) -> float:
+    """An evaluation, of a model that has learned for a while: its samples differ."""
+    run = made(
+        "model=vae", f"evaluation.samples={samples}", *measurements.split(), count=training_images
+    )
+    iterated(run, 200)
+    return evaluated(run, list(run.harness.measurements.values()))
+
+
+def evaluated(run: Run, measurements: Sequence[Measurement]) -> float:
+    """CPU seconds of some measurements, sampling and features included."""
+    harness = run.harness
+    began = time.process_time()
+    evidence = harness.evidence(run.model, harness.split, harness.samples, harness.extractors)
+    values = evaluate(evidence, measurements)
+    assert any(value.value is not None for value in values), values[0].reason
+    return time.process_time() - began
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What grows, and what is timed.
+
+    Attributes:
+        unit: Of the sizes.
+        sizes: From small to large.
+        work: Gives CPU seconds.
+    """
+
+    unit: str
+    sizes: tuple[int, ...]
+    work: Callable[[int], float]
+
+
+FRECHET = (
+    "evaluation/measurements=distances "
+    "evaluation.measurements.kernel_distance=null evaluation.measurements.neighbourhoods=null"
+)
+BATCHES = (32, 64, 128, 256, 512, 1024)
+SLOW = "default measurements"
+AXES = {
+    "set-up of the data": Axis("images", (1_000, 4_000, 15_000, 60_000), set_up),
+    "VAE's iteration, data set": Axis("images", (1_000, 4_000, 15_000, 60_000), by_images),
+    "VAE's iteration, image": Axis("pixels", (256, 1024, 4096), partial(by_pixels, "vae")),
+    "GAN's iteration, image": Axis("pixels", (256, 1024, 4096), partial(by_pixels, "gan")),
+    "VAE's iteration, batch": Axis("images a batch", BATCHES, partial(by_batch, "vae")),
+    "GAN's iteration, batch": Axis("images a batch", BATCHES, partial(by_batch, "gan")),
+    "importance bound": Axis("draws", (1, 4, 16, 64, 256), by_draws),
+    "Fréchet distance": Axis(
+        "samples", (1_000, 3_000, 10_000, 25_000, 50_000), partial(by_samples, FRECHET, 60_000)
+    ),
+    SLOW: Axis("samples", (1_000, 2_000, 4_000, 8_000), partial(by_samples, "", 10_000)),
+}
+
+
+def peak() -> float:
+    """The most memory that this process has had, MB."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1e-6 if sys.platform == "darwin" else 1024e-6
+        )
+    # getrusage would count, too, what the process was that this one was started from.
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024e-6
+
+
+def point(name: str, size: int) -> tuple[float, float]:
+    """CPU seconds, and MB over those of the imports."""
+    torch.set_num_threads(1)
+    before = peak()
+    seconds = AXES[name].work(size)
+    return seconds, peak() - before
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The slope of log values over log sizes, by least squares over the upper half of the sizes.
+
+    Args:
+        sizes: Ascending, two at least.
+        values: One for each, above 0.
+
+    Example:
+        >>> round(exponent([1, 10, 100, 1000], [5, 5, 10, 100]), 6)
+        1.0
+    """
+    first = min(len(sizes) // 2, len(sizes) - 2)
+    x, y = numpy.log(sizes[first:]), numpy.log(values[first:])
+    return float(numpy.polyfit(x, y, 1)[0])
+
+
+def medians(axis: dict[str, Any], what: str) -> list[float]:
+    """Over rounds, one for each size."""
+    return [max(median(values), 1e-6) for values in axis[what]]
+
+
+def table(axes: dict[str, Any]) -> Table:
+    """A row an axis."""
+    shown = Table("what", "from, to", "CPU seconds", "exponent", "MB over imports", "exponent")
+    for name, axis in axes.items():
+        sizes, cells = axis["sizes"], []
+        for what in ("seconds", "megabytes"):
+            values = medians(axis, what)
+            cells += [f"{values[0]:.3g}, {values[-1]:.3g}", f"{exponent(sizes, values):.2f}"]
+        shown.add_row(name, f"{sizes[0]:,}, {sizes[-1]:,} {axis['unit']}", *cells)
+    return shown
+
+
+def picture(axes: dict[str, Any], path: Path) -> None:
+    """A panel an axis: seconds to the left, megabytes to the right, dashed what is linear."""
+    from matplotlib.figure import Figure
+
+    columns = 3
+    rows = -(-len(axes) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for panel, (name, axis) in zip(panels, axes.items(), strict=False):
+        sizes, seconds = axis["sizes"], medians(axis, "seconds")
+        right = panel.twinx()
+        panel.plot(sizes, seconds, marker=".", color="C0")
+        right.plot(sizes, medians(axis, "megabytes"), marker=".", color="C1")
+        linear = [seconds[-1] * size / sizes[-1] for size in sizes]
+        panel.plot(sizes, linear, ls="--", lw=1, color="grey")
+        panel.set(xscale="log", yscale="log", title=name, xlabel=axis["unit"])
+        panel.set_ylim(min(seconds) / 3, max(seconds) * 2)
+        right.set(yscale="log")
+        panel.set_ylabel("CPU seconds", color="C0")
+        right.set_ylabel("MB", color="C1")
+        for side in (panel, right):
+            side.tick_params(labelsize=7)
+            side.title.set_fontsize(9)
+    for panel in panels:
+        panel.set_axis_off()
+    figure.savefig(path, dpi=90)
+
+
+def measure(axes: dict[str, Any], quick: bool) -> None:
+    """Add a round to all axes: a process a point, or, if quick, one for all, and no memory."""
+    shared = None if quick else 1
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=shared) as pool:
+        for name, axis in axes.items():
+            for place, size in enumerate(axis["sizes"]):
+                seconds, megabytes = pool.submit(point, name, size).result()
+                axis["seconds"][place].append(seconds)
+                axis["megabytes"][place].append(math.nan if quick else megabytes)
+                print(f"{name}, {size:,} {axis['unit']}: {seconds:.3g} s, {megabytes:.0f} MB")
+            axis["load"].append(os.getloadavg()[1])
+
+
+def keep(axes: dict[str, Any], out: Path) -> None:
+    """Write record and picture; axes of an older record that were not measured again stay."""
+    path = out.with_suffix(".json")
+    known: dict[str, Any] = {}
+    if path.exists():
+        known = json.loads(path.read_text())["axes"]
+    known |= axes
+    record = {
+        "machine": {"processor": processor(), "python": platform.python_version()},
+        "torch": torch.__version__,
+        "axes": {name: known[name] for name in AXES if name in known},
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    picture(record["axes"], out.with_suffix(".png"))
+
+
+def main() -> None:
+    """Measure, print, and keep what there is behind each round."""
+    parser = argparse.ArgumentParser(description="Growth of time and memory.")
+    parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="two points an axis, without memory")
+    parser.add_argument("--out", type=Path, help="two files, OUT.json and OUT.png")
+    options = parser.parse_args()
+    axes: dict[str, Any] = {}
+    for name in options.axes:
+        sizes = AXES[name].sizes[: 2 if options.quick else None]
+        points: dict[str, Any] = {w: [[] for _ in sizes] for w in ("seconds", "megabytes")}
+        if not options.quick or name != SLOW:
+            axes[name] = {"unit": AXES[name].unit, "sizes": sizes, **points, "load": []}
+    for _ in range(1 if options.quick else options.rounds):
+        measure(axes, options.quick)
+        Console(width=110).print(table(axes))
+        if options.out:
+            keep(axes, options.out)
+
+
+if __name__ == "__main__":
+    main()
