@@ -264,30 +264,33 @@ def table(axes: dict[str, Any]) -> Table:
 
 
 def picture(axes: dict[str, Any], path: Path) -> None:
-    """A panel an axis: seconds to the left, megabytes to the right, dashed what is linear."""
+    """A panel an axis, of equal decades for seconds and megabytes; dashed what is linear."""
     from matplotlib.figure import Figure
 
     columns = 3
     rows = -(-len(axes) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.3 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for panel, (name, axis) in zip(panels, axes.items(), strict=False):
-        sizes, seconds = axis["sizes"], medians(axis, "seconds")
-        right = panel.twinx()
-        panel.plot(sizes, seconds, marker=".", color="C0")
-        right.plot(sizes, medians(axis, "megabytes"), marker=".", color="C1")
-        linear = [seconds[-1] * size / sizes[-1] for size in sizes]
-        panel.plot(sizes, linear, ls="--", lw=1, color="grey")
-        panel.set(xscale="log", yscale="log", title=name, xlabel=axis["unit"])
-        panel.set_ylim(min(seconds) / 3, max(seconds) * 2)
-        right.set(yscale="log")
-        panel.set_ylabel("CPU seconds", color="C0")
-        right.set_ylabel("MB", color="C1")
-        for side in (panel, right):
-            side.tick_params(labelsize=7)
-            side.title.set_fontsize(9)
+    figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel in panels:
         panel.set_axis_off()
+    for panel, (name, axis) in zip(panels, axes.items(), strict=False):
+        panel.set_axis_on()
+        sizes = axis["sizes"]
+        shown = {"CPU seconds": medians(axis, "seconds"), "MB": medians(axis, "megabytes")}
+        low = min(min(values) / max(values) for values in shown.values()) / 2
+        for index, (label, values) in enumerate(shown.items()):
+            side = panel.twinx() if index else panel
+            side.plot(sizes, values, marker=".", color=f"C{index}")
+            side.set(xscale="log", yscale="log", ylim=(low * max(values), 1.5 * max(values)))
+            ends = {values[-1], values[0]} if values[-1] > 1.5 * values[0] else {values[-1]}
+            side.minorticks_off()
+            side.set_yticks(list(ends), [f"{value:.3g}" for value in ends], fontsize=7)
+            side.set_ylabel(label, color=f"C{index}", fontsize=8)
+        linear = [shown["CPU seconds"][-1] * size / sizes[-1] for size in sizes]
+        panel.plot(sizes, linear, ls="--", lw=1, color="grey")
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
+        panel.set_title(name, fontsize=9)
+        panel.set_xlabel(axis["unit"], fontsize=8)
     figure.savefig(path, dpi=90)
 
 

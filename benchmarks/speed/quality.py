@@ -159,8 +159,9 @@ def reached(points: Points, distance: float) -> float:
 
 
 def spread(values: list[float]) -> str:
-    """The mean, and the ends."""
-    return f"{fmean(values):.4g} ({min(values):.4g}-{max(values):.4g})"
+    """The mean, and the ends where there are several."""
+    ends = f" ({min(values):.4g}-{max(values):.4g})" if len(values) > 1 else ""
+    return f"{fmean(values):.4g}{ends}"
 
 
 def passed(values: list[float]) -> str:
