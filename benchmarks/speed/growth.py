@@ -288,7 +288,7 @@ def picture(axes: dict[str, Any], path: Path) -> None:
             side.set_ylabel(label, color=f"C{index}", fontsize=8)
         linear = [shown["CPU seconds"][-1] * size / sizes[-1] for size in sizes]
         panel.plot(sizes, linear, ls="--", lw=1, color="grey")
-        panel.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=7)
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=6)
         panel.set_title(name, fontsize=9)
         panel.set_xlabel(axis["unit"], fontsize=8)
     figure.savefig(path, dpi=90)
@@ -328,7 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Growth of time and memory.")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="two points an axis, without memory")
+    parser.add_argument("--quick", action="store_true", help="two points an axis; nothing is kept")
     parser.add_argument("--out", type=Path, help="two files, OUT.json and OUT.png")
     options = parser.parse_args()
     axes: dict[str, Any] = {}
@@ -340,7 +340,7 @@ def main() -> None:
     for _ in range(1 if options.quick else options.rounds):
         measure(axes, options.quick)
         Console(width=110).print(table(axes))
-        if options.out:
+        if options.out and not options.quick:
             keep(axes, options.out)
 
 
