@@ -48,6 +48,16 @@ def curve(folder):
     }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _threads():
+    """As many in the one process as in each of the two: sums round by how they are shared out."""
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A run by one process, and one by two."""
