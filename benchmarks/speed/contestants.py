@@ -51,9 +51,14 @@ def through_pillow(images: Tensor, size: int) -> Batches:
         yield from DataLoader(Pictures(), batch_size=size, shuffle=True, drop_last=True)
 
 
+def plain(network: nn.Module) -> Any:
+    """A copy, with its weights in the order that torch gives them where nobody asks for another."""
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+
+
 def bound(model: Any) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     """A VAE's networks, and its loss of a batch."""
-    networks = nn.ModuleList([copy.deepcopy(model.encoder[0]), copy.deepcopy(model.generator)])
+    networks = nn.ModuleList([plain(model.encoder[0]), plain(model.generator)])
     encoder, generator = networks.train()
     deviation = model.likelihood.log_deviation.exp().item()
     constant = math.log(deviation) + 0.5 * math.log(2 * math.pi)
@@ -85,7 +90,7 @@ def vae_by_hand(model: Any, batches: Batches) -> Step:
 
 def gan_by_hand(model: Any, batches: Batches) -> Step:
     """A plain loop of the non-saturating game, with the average of the generator."""
-    generator, critic = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
+    generator, critic = plain(model.generator), plain(model.discriminator)
     average = copy.deepcopy(generator)
     floats = [
         [t.data for t in (*n.parameters(), *n.buffers()) if t.is_floating_point()]
@@ -205,8 +210,8 @@ class UsualGAN(pl.LightningModule):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator = copy.deepcopy(model.generator)
-        self.critic = copy.deepcopy(model.discriminator)
+        self.generator = plain(model.generator)
+        self.critic = plain(model.discriminator)
         self.latents, self.make = model.latent_dim, model.optimizer
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:

@@ -6,24 +6,28 @@ same batches: a plain loop by hand, the same behind a torchvision data set, a mo
 it for Lightning, pythae. All take turns in one process, behind one another's backs: ours is a
 callback that lets each of the others take as many steps. Times are CPU seconds; ratios are theirs
 over ours in a turn, of which medians and quartiles are shown. Validation is no part of an
-iteration, and is left out on all sides.
+iteration, and is left out on all sides. `--profile` says where the time of ours goes: the ten
+functions with the largest shares of their own, by Python's profiler, which enlarges small ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import platform
+import pstats
 import pty
 import sys
 import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 import pytorch_lightning as pl
@@ -40,6 +44,8 @@ from gen_models.folders import claim
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ENDLESS = 10**9
+
+Watch = TypeVar("Watch", bound=pl.Callback)
 
 
 class Turns(pl.Callback):
@@ -79,6 +85,30 @@ class Turns(pl.Callback):
         self._began = now
 
 
+class Profiled(pl.Callback):
+    """Profiles so many iterations behind as many others, and ends training."""
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations, self.profile = iterations, cProfile.Profile()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        """Start or end."""
+        if module.iterations == self.iterations:
+            self.profile.enable()
+        if module.iterations == 2 * self.iterations:
+            self.profile.disable()
+            trainer.should_stop = True
+
+    def largest(self, count: int = 10) -> list[tuple[str, float, float]]:
+        """Function, calls an iteration and share of the time; its own, without what it calls."""
+        stats: Any = pstats.Stats(self.profile)
+        rows = sorted(stats.stats.items(), key=lambda row: -row[1][2])[:count]
+        return [
+            (f"{Path(file).name}:{name}", calls / self.iterations, own / stats.total_tt)
+            for (file, _, name), (_, calls, own, *_) in rows
+        ]
+
+
 def composed(*overrides: str) -> RunConfig:
     """The configuration of `python run.py OVERRIDES`."""
     register()
@@ -89,8 +119,10 @@ def composed(*overrides: str) -> RunConfig:
     return RunConfig(**{str(key): value for key, value in plain.items()})
 
 
-def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of a step of each contestant, turn by turn."""
+def trained(
+    kind: str, nets: str, batch: int, options: argparse.Namespace, watch: Callable[[Run], Watch]
+) -> Watch:
+    """A callback that has seen a run's training to the end that it gave it."""
     chosen = [f"model={kind}", f"model/generator={nets}", f"model/trunk={nets}"]
     budget = [f"data.batch_size={batch}", f"max_images={ENDLESS}"]
     with tempfile.TemporaryDirectory() as there:
@@ -98,15 +130,29 @@ def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> di
         folder.mkdir()
         claim(folder)
         run = Run(composed(*chosen, *budget, *options.overrides), folder, kind, "", None)
+        watching = watch(run)
+        run.trainer.callbacks.append(watching)  # type: ignore[attr-defined]
+        run.trainer.fit(run.model, datamodule=run.data)
+    return watching
+
+
+def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a step of each contestant, turn by turn; and the profile of ours."""
+    steps = options.steps if nets == "mlp" else max(4, options.steps // 10)
+
+    def turns(run: Run) -> Turns:
         others = contestants(kind, run.model, run.data.train.images, batch)
         if options.only_bare:
             others = {"bare loop": others["bare loop"]}
-        steps = options.steps if nets == "mlp" else max(4, options.steps // 10)
-        turns = Turns(others, steps, options.turns)
-        run.trainer.callbacks.append(turns)
-        run.trainer.fit(run.model, datamodule=run.data)
-    seconds = {name: values[1:] for name, values in turns.seconds.items()}
-    return {"model": kind, "networks": nets, "batch": batch, "seconds": seconds}
+        return Turns(others, steps, options.turns)
+
+    found = trained(kind, nets, batch, options, turns).seconds
+    case: dict[str, Any] = {"model": kind, "networks": nets, "batch": batch}
+    case["seconds"] = {name: values[1:] for name, values in found.items()}
+    if options.profile:
+        profiled = trained(kind, nets, batch, options, lambda _: Profiled(3 * steps))
+        case["profile"] = profiled.largest()
+    return case
 
 
 def ratios(case: dict[str, Any], name: str) -> tuple[float, float, float]:
@@ -129,6 +175,15 @@ def table(cases: list[dict[str, Any]]) -> Table:
             for name in names
         ]
         shown.add_row(case["model"], case["networks"], str(case["batch"]), f"{ours:.2f}", *cells)
+    return shown
+
+
+def profile_table(case: dict[str, Any]) -> Table:
+    """Where the time of ours goes."""
+    title = f"{case['model']}, {case['networks']}, {case['batch']}"
+    shown = Table(title, "calls an iteration", "share of the time")
+    for name, calls, share in case["profile"]:
+        shown.add_row(name, f"{calls:.1f}", f"{share:.1%}")
     return shown
 
 
@@ -157,6 +212,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only-bare", action="store_true", help="no contestant but the plain loop")
+    parser.add_argument("--profile", action="store_true", help="where the time of ours goes")
     parser.add_argument("--out", type=Path, help="JSON with the seconds of every turn")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -165,6 +221,8 @@ def main() -> None:
     for nets, kind, batch in product(options.networks, options.models, options.batches):
         cases.append(measure(kind, nets, batch, options))
         Console(width=110).print(table(cases[-1:]))
+        if options.profile:
+            Console(width=110).print(profile_table(cases[-1]))
     Console(width=110).print(table(cases))
     if options.out:
         versions = {"torch": torch.__version__, "pytorch-lightning": pl.__version__}
