@@ -10,7 +10,7 @@ from typing import Any
 
 from gen_models.errors import UsageError
 from gen_models.records.files import remove_parts, write_whole
-from gen_models.records.status import LOCK, STATUS, running
+from gen_models.records.status import LOCK, STATUS, read_mapping, running
 from gen_models.records.status import read_status as _told
 
 CONFIG = "config.json"
@@ -105,8 +105,4 @@ def read_status(folder: Path) -> str | None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """What the run is made of; empty where nobody says."""
-    try:
-        told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
+    return read_mapping(folder / CONFIG)

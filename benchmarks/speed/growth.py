@@ -288,7 +288,8 @@ def picture(axes: dict[str, Any], path: Path) -> None:
             side.set_ylabel(label, color=f"C{index}", fontsize=8)
         linear = [shown["CPU seconds"][-1] * size / sizes[-1] for size in sizes]
         panel.plot(sizes, linear, ls="--", lw=1, color="grey")
-        panel.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=6)
+        ticks = [f"{size // 1000}k" if size >= 10_000 else f"{size:,}" for size in sizes]
+        panel.set_xticks(sizes, ticks, fontsize=6)
         panel.set_title(name, fontsize=9)
         panel.set_xlabel(axis["unit"], fontsize=8)
     figure.savefig(path, dpi=90)

@@ -16,8 +16,13 @@ LOCK = ".lock"
 
 def read_status(folder: Path) -> dict[str, Any]:
     """What the status of a run says; empty where it says nothing that can be read."""
+    return read_mapping(folder / STATUS)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a JSON file maps; empty where there is no such file, or nothing that can be read."""
     try:
-        told = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
