@@ -24,11 +24,11 @@ PEAKS = {
 }
 """Dense tensor-core operations a second, TF32 for float32 and bf16, by a part of torch's name.
 
-Not yet checked against their sources, which nobody could reach from here: do that before a share
-is quoted. NVIDIA A100 datasheet (2021); H100 architecture whitepaper, table of SXM5 and PCIe; H100
-NVL and H200 product pages, which give the rates with sparsity: halved here. Products of
-matrices in float32 run at the lower rate of float32 itself, unless torch.set_float32_matmul_precision allows TF32;
-convolutions are allowed it.
+Not yet checked against their sources, which nobody could reach from here: do that before a share is
+quoted. NVIDIA A100 datasheet (2021); H100 architecture whitepaper, table of SXM5 and PCIe; H100 NVL
+and H200 product pages, which give the rates with sparsity: halved here. Products of matrices in
+float32 run at the lower rate of float32 itself, unless torch.set_float32_matmul_precision allows
+TF32; convolutions are allowed it.
 """
 
 
