@@ -12,7 +12,7 @@ from gen_models.models.base import GenerativeModule
 from gen_models.models.state import not_finite
 from gen_models.training.interruption import Interruption
 from gen_models.training.loops import between_iterations
-from gen_models.training.metrics_log import write_again
+from gen_models.training.trackers import rewind
 
 
 class LastCheckpoint(pl.callbacks.Checkpoint):
@@ -46,7 +46,8 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         """Start the clock, and hear signals instead of Lightning, which exits with status 0."""
-        write_again(module.history, trainer.loggers)
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            rewind(logger, module.images_seen, module.history)
         self._saved, self._iterations = time.monotonic(), module.iterations
         self.asked.patient = True
         self.asked.listen()

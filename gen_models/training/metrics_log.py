@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
-from pytorch_lightning.loggers.logger import Logger
 
 from gen_models.records import write_whole
 
@@ -39,21 +37,3 @@ class _Writer(ExperimentWriter):
         writer.writeheader()
         writer.writerows(rows)
         write_whole(path, text.getvalue())
-
-
-def write_again(history: Sequence[dict[str, float]], loggers: Sequence[Logger]) -> None:
-    """Give the log of a run that goes on the rows up to its checkpoint, and no other.
-
-    A run that was killed may have logged more, which it will log again. Loggers of other programs
-    keep what they have.
-
-    Args:
-        history: Of the model: "images" and values, one row an interval.
-        loggers: Of the trainer.
-    """
-    for logger in loggers:
-        if isinstance(logger, CSVLogger):
-            for row in history:
-                values: Any = {key: value for key, value in row.items() if key != "images"}
-                logger.log_metrics(values, step=int(row["images"]))
-            logger.save()

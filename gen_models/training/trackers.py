@@ -83,6 +83,34 @@ def _(logger: MLFlowLogger, files: Sequence[Path]) -> None:
         logger.experiment.log_artifact(logger.run_id, str(file))
 
 
+@singledispatch
+def rewind(logger: Logger, images: int, history: Sequence[Mapping[str, float]]) -> None:
+    """Take back what a run that goes on has logged behind its checkpoint, and will log again.
+
+    Args:
+        logger: Of any kind; one that cannot take anything back keeps what it has.
+        images: Real images seen by the checkpoint; 0 where there is none.
+        history: Rows up to the checkpoint: "images" and values.
+    """
+
+
+@rewind.register
+def _(logger: CSVLogger, images: int, history: Sequence[Mapping[str, float]]) -> None:
+    for row in history:
+        values: Any = {key: value for key, value in row.items() if key != "images"}
+        logger.log_metrics(values, step=int(row["images"]))
+    logger.save()
+
+
+@rewind.register
+def _(logger: TensorBoardLogger, images: int, history: Sequence[Mapping[str, float]]) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+    # What a SummaryWriter's purge_step writes, which has to be known when the writer is made.
+    begun = SessionLog(status=SessionLog.START)
+    logger.experiment.file_writer.add_event(Event(session_log=begun), images + 1)
+
+
 @dataclass(frozen=True)
 class Trackers:
     """The loggers of a run that are told of its beginning and its end.

@@ -6,13 +6,14 @@ import warnings
 from importlib.util import find_spec
 
 import pytest
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.errors import UsageError
 from gen_models.extras import QUIET, keep_private
 from gen_models.records import Record
+from gen_models.training.trackers import rewind
 
 from ..test_configs import composed
 
@@ -144,6 +145,23 @@ def test_tensorboard_shows_curves_pictures_and_the_report(told):
     assert "evaluation/samples" in shown["images"]
     assert "hp_metric" not in shown["scalars"]
     assert any("report" in name for name in shown["tensors"])
+
+
+@installed("tensorboard")
+def test_tensorboard_shows_a_run_that_was_killed_and_went_on_once(tmp_path):
+    """The first process got to 400 images, its checkpoint is of 200; the second gets to 300."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for process, steps in enumerate([(100, 200, 300, 400), (250, 300)]):
+        logger = TensorBoardLogger(tmp_path, name="", version="")
+        rewind(logger, process * 200, [])
+        for step in steps:
+            logger.log_metrics({"loss": step + process}, step)
+        logger.experiment.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    shown = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert shown == [(100, 100), (200, 200), (250, 251), (300, 301)]
 
 
 def entries(path, kind):
