@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import numpy
+from filelock import FileLock
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from PIL import Image
 from pytorch_lightning.loggers import (
     CSVLogger,
@@ -22,6 +25,9 @@ from pytorch_lightning.loggers import (
     TensorBoardLogger,
     WandbLogger,
 )
+
+from gen_models.caches import default_folder
+from gen_models.errors import UsageError
 
 
 @singledispatch
@@ -111,6 +117,31 @@ def _(logger: TensorBoardLogger, images: int, history: Sequence[Mapping[str, flo
     logger.experiment.file_writer.add_event(Event(session_log=begun), images + 1)
 
 
+class MLflowLog(MLFlowLogger):
+    """Lightning's MLflow logger, whose file the jobs of a sweep may begin all at once.
+
+    MLflow makes the tables step by step where they are missing, and the experiment; two processes
+    that do so beside each other break each other's steps.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        with _in_turn():
+            super().__init__(**options)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """MLflow's client."""
+        with nullcontext() if self._initialized else _in_turn():
+            return super().experiment
+
+
+def _in_turn() -> FileLock:
+    folder = default_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "mlflow.lock")
+
+
 @dataclass(frozen=True)
 class Trackers:
     """The loggers of a run that are told of its beginning and its end.
@@ -124,9 +155,19 @@ class Trackers:
     loggers: Sequence[Logger]
 
     def begin(self, config: dict[str, Any]) -> None:
-        """Tell the configuration."""
+        """Tell the configuration.
+
+        Raises:
+            UsageError: If a logger does not begin.
+        """
         for logger in self._told():
-            logger.log_hyperparams(config)
+            try:
+                logger.log_hyperparams(config)
+            except Exception as error:
+                kind, told = type(logger).__name__, " ".join(str(error).split())
+                raise UsageError(
+                    f"{kind} does not begin: {told}; logger=csv asks nobody"
+                ) from error
 
     def publish(
         self,

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import warnings
 from importlib.util import find_spec
 
@@ -55,6 +57,8 @@ class Mine(Logger):
         CALLS.append(("name", run_name))
 
     def log_hyperparams(self, params):
+        if self.broken == "at once":
+            raise ConnectionError("no server\nat port 5")
         CALLS.append(("config", params))
 
     def log_metrics(self, metrics, step=None):
@@ -94,6 +98,12 @@ def test_one_that_fails_at_the_end_costs_a_warning_and_no_run(tmp_path):
     assert record(tmp_path / "run").status == "finished"
     assert json.loads((tmp_path / "run/status.json").read_text())["status"] == "finished"
     assert calls[-1] == ("end", "success")
+
+
+def test_one_that_does_not_begin_is_one_line_before_training(tmp_path):
+    with pytest.raises(UsageError, match=r"^Mine does not begin: no server at port 5; logger=csv"):
+        mine(tmp_path / "run", broken="at once")
+    assert not (tmp_path / "run/checkpoints").exists()
 
 
 def test_a_run_that_failed_is_told_of_as_that(tmp_path, monkeypatch):
@@ -219,6 +229,32 @@ def test_mlflow_keeps_everything_in_a_file(told):
     kept = {item.path for item in client.list_artifacts(held.info.run_id)}
     assert {"record.json", "report.html", "report.md", "images"} <= kept
     assert held.data.params["model/latent_dim"] == "16"
+
+
+JOB = """
+import sys
+from gen_models.training.trackers import MLflowLog
+print("ready", flush=True)
+sys.stdin.readline()
+print(MLflowLog(experiment_name="one", tracking_uri="sqlite:///mlflow.db").run_id)
+"""
+
+
+@installed("mlflow")
+def test_jobs_of_a_sweep_begin_one_mlflow_file_together(tmp_path):
+    """Without a lock they make the same tables beside one another, and all but one fail."""
+    environment = {**os.environ, **QUIET, "GEN_MODELS_CACHE": str(tmp_path / "cache")}
+    command, pipe = [sys.executable, "-c", JOB], subprocess.PIPE
+    options = {"stdin": pipe, "stdout": pipe, "text": True, "cwd": tmp_path, "env": environment}
+    jobs = [subprocess.Popen(command, **options) for _ in range(3)]
+    for job in jobs:
+        assert job.stdout.readline() == "ready\n"
+    for job in jobs:
+        job.stdin.write("go\n")
+        job.stdin.flush()
+    made = {job.communicate()[0].strip() for job in jobs}
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert len(made) == 3
 
 
 FLAGS = {
