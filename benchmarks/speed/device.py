@@ -24,11 +24,13 @@ PEAKS = {
 }
 """Dense tensor-core operations a second, TF32 for float32 and bf16, by a part of torch's name.
 
-Not yet checked against their sources, which nobody could reach from here: do that before a share is
-quoted. NVIDIA A100 datasheet (2021); H100 architecture whitepaper, table of SXM5 and PCIe; H100 NVL
-and H200 product pages, which give the rates with sparsity: halved here. Products of matrices in
-float32 run at the lower rate of float32 itself, unless torch.set_float32_matmul_precision allows
-TF32; convolutions are allowed it.
+From NVIDIA's A100 datasheet (2021) and H100 architecture whitepaper (SXM5, PCIe), and from the
+product pages of H100 NVL and H200, which give rates with sparsity: halved here. Checked in November
+2026 against what others copied from these (Lightning's table for A100, H100 SXM and PCIe; a table
+of dense rates of Hopper for H200), but for H100 NVL. Lightning's own `get_available_flops` is not
+asked, because for H200 and H100 NVL it has the rates with sparsity, twice these. Products of
+matrices in float32 run at the lower rate of float32 itself, unless
+torch.set_float32_matmul_precision allows TF32; convolutions are allowed it.
 """
 
 
