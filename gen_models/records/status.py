@@ -23,7 +23,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """What a JSON file maps; empty where there is no such file, or nothing that can be read."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: thousands of brackets
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -26,6 +26,8 @@ def test_runs_are_found_and_sorted_as_people_count(tmp_path, record):
         ('{"status": "fai', ""),
         ("[]", ""),
         ("null", ""),
+        ("[" * 100_000, ""),
+        ('{"status": ' * 100_000, ""),
         (None, ""),
     ],
 )
