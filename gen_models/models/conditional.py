@@ -30,8 +30,9 @@ class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes)
 
     Without labels, `elbo_terms` bounds log p(x) with $q(y|x) \propto p(y) \exp ELBO_y$, the best
     choice there is: log-likelihood $\sum_y q(y|x)\,E_q \log p(x|z,y)$, rate $\sum_y q(y|x)\,KL_y +
-    KL(q(y|x) \,\|\, p(y))$, and their difference is $\log \sum_y p(y) \exp ELBO_y$. It takes a pass
-    for each class. There is no `infer`: q(z, y | x) is a mixture that hangs on those passes.
+    KL(q(y|x) \,\|\, p(y))$. The draws that choose q(y|x) are not those that are judged: the classes
+    would be chosen for the luck of their draws. It takes two passes for each class. There is no
+    `infer`: q(z, y | x) is a mixture that hangs on those passes.
 
     Args:
         shape: (C, H, W) of the images.
@@ -153,9 +154,14 @@ class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes)
 
     @torch.no_grad()
     def elbo_terms(self, pixels: Tensor) -> ElboTerms:
-        """Terms of the bound on log p(x), no label given, (B,) each, one draw a class, nats."""
+        """Terms of the bound on log p(x), no label given, (B,) each, nats.
+
+        One draw a class gives the terms, another q(y|x). The mean is below log p(x) whatever the
+        second is; one draw for both would give log sum_y p(y) exp ELBO_y, which may be above.
+        """
         with evaluating(self):
-            terms, joint = self._terms(pixels)
+            terms, _ = self._terms(pixels)
+            _, joint = self._terms(pixels)
         chosen = joint.softmax(0)
         shares = self.prior.shares[:, None].expand_as(chosen)
         told = torch.special.xlogy(chosen, chosen) - torch.special.xlogy(chosen, shares)

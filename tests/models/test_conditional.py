@@ -64,23 +64,33 @@ def test_a_constant_class_makes_it_the_vae(options):
     torch.testing.assert_close(terms[0], terms[1])
 
 
-@pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.1, 0.6, 0.3, 0.0]])
-def test_without_labels_the_bound_is_the_mixture_of_the_classes_bounds(shares):
-    model, pixels = conditional(), torch.rand(7, *SHAPE)
+@torch.no_grad()
+def class_terms(model, pixels, count=1):
+    """Terms given each class, (2, classes, B)."""
+    labels = [torch.full((len(pixels),), label) for label in range(model.num_classes)]
+    terms = [model.draws(model.scaler(pixels), label, count).terms for label in labels]
+    return torch.stack([torch.stack(tuple(term)) for term in terms], dim=1)
+
+
+SHARES = pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.1, 0.6, 0.3, 0.0]])
+
+
+def of_differing_classes(shares):
+    model, pixels = conditional().eval(), torch.rand(7, *SHAPE)
     model.prior.shares.copy_(torch.tensor(shares))
-    torch.nn.init.normal_(model.generator.layers[0].weight, std=3.0)  # classes that differ
+    torch.nn.init.normal_(model.generator.layers[0].weight, std=3.0)
+    return model, pixels
+
+
+@SHARES
+def test_without_labels_the_terms_are_weighed_by_classes_that_other_draws_choose(shares):
+    model, pixels = of_differing_classes(shares)
     torch.manual_seed(2)
-    bounds, rates = [], []
-    with torch.no_grad():
-        for label in range(4):
-            terms = model.draws(pixels, torch.full((7,), label)).terms
-            bounds.append(terms.log_likelihood - terms.rate)
-            rates.append(terms.rate)
+    (fits, rates), other = class_terms(model, pixels), class_terms(model, pixels)
     torch.manual_seed(2)
     terms = model.elbo_terms(pixels)
-    joint = torch.tensor(shares).log()[:, None] + torch.stack(bounds)
-    torch.testing.assert_close(terms.log_likelihood - terms.rate, joint.logsumexp(0))
-    chosen = joint.softmax(0)
+    chosen = (torch.tensor(shares).log()[:, None] + other[0] - other[1]).softmax(0)
+    torch.testing.assert_close(terms.log_likelihood, (chosen * fits).sum(0))
     rate = 0.0
     for label in range(4):
         if shares[label]:
@@ -88,6 +98,20 @@ def test_without_labels_the_bound_is_the_mixture_of_the_classes_bounds(shares):
             rate = rate + chosen[label] * (rates[label] + told)
     torch.testing.assert_close(terms.rate, rate)
     assert (chosen.amax(0) < 0.99).any()
+
+
+@SHARES
+def test_without_labels_the_bound_is_below_that_of_the_mean_terms(shares):
+    """Below log sum_y p(y) exp E ELBO_y <= log p(x); that of single draws is above both."""
+    model, pixels = of_differing_classes(shares)
+    torch.manual_seed(3)
+    fits, rates = class_terms(model, pixels, 5000)
+    best = (torch.tensor(shares).log()[:, None] + fits - rates).logsumexp(0)
+    repeats = 500
+    terms = model.elbo_terms(pixels.repeat(repeats, 1, 1, 1))
+    bounds = (terms.log_likelihood - terms.rate).view(repeats, 7).mean(1) - best.mean()
+    error = bounds.std() / repeats**0.5
+    assert bounds.mean() < 4 * error
 
 
 def test_samples_of_a_class_are_decoded_with_it():
