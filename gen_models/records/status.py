@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from gen_models.records.schema import one_line
+
 STATUS = "status.json"
 
 LOCK = ".lock"
@@ -49,22 +51,28 @@ def at_work(folder: Path) -> bool | None:
 
 
 def unfinished(folder: Path) -> str:
-    """What is known of a run without a record, in words; empty where nothing is."""
+    """What is known of a run without a record, in one line; empty where nothing is.
+
+    The file may be a stranger's: its texts are shown and not obeyed, the command in full.
+    """
     told = read_status(folder)
     status = told.get("status")
     if not isinstance(status, str):
         return ""
     if status != "running":
-        return f"status.json says {status}" + (f" ({told['reason']})" if told.get("reason") else "")
-    command = told.get("go_on")
-    go_on = f"go on with: {command}" if isinstance(command, str) else "remove it and begin anew"
+        reason = told.get("reason")
+        why = f" ({one_line(reason)})" if reason and isinstance(reason, str) else ""
+        return f"status.json says {one_line(status)}{why}"
+    go_on, command = "remove it and begin anew", told.get("go_on")
+    if isinstance(command, str):
+        go_on = f"go on with: {one_line(command, most=10_000)}"
     match at_work(folder):
         case True:
             return "status.json says running, and a process is at work on it"
         case False:
             return f"it ended without a word: killed, or the machine stopped; {go_on}"
     host = told.get("host")
-    place = f"; it was begun on {host}" if isinstance(host, str) else ""
+    place = f"; it was begun on {one_line(host)}" if isinstance(host, str) else ""
     return (
         "status.json says running, and no process of this machine is at work on it, as far as it "
         f"can see{place}; if none is elsewhere, {go_on}"
