@@ -34,13 +34,21 @@ def one(config: DictConfig, job: Any) -> None:
     """One run, as Hydra tells of it."""
     from gen_models.app import run  # late: --help and --cfg need no torch
 
-    command = shlex.join(["python", "run.py", *job.overrides.task])
+    command = shlex.join(["python", "run.py", *words(job)])
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     options = run_config(plain)
     folder = Path(job.runtime.output_dir)
     refuse_nowhere(options, folder, job.overrides.hydra)
     run(options, folder, job.runtime.choices["model"], command)
+
+
+def words(job: Any) -> list[str]:
+    """What has to be said to have this job again, but for its folder: the places of configs too."""
+    sources = job.runtime.config_sources
+    places = [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
+    named = [word for word in job.overrides.hydra if word.startswith("hydra.searchpath=")]
+    return [*places, *job.overrides.task, *named]
 
 
 def refuse_nowhere(options: RunConfig, folder: Path, overrides: list[str]) -> None:

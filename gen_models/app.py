@@ -26,7 +26,7 @@ from gen_models.recipes import build, describe
 from gen_models.records import Picture, Value, write_whole
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table
-from gen_models.resuming import again, begin, complete, settled, tell_again
+from gen_models.resuming import again, begin, complete, set_aside, settled, tell_again
 from gen_models.training.compiled import compiling
 from gen_models.training.divergence import broken_batch
 from gen_models.training.interruption import Interruption, listening, signal_name
@@ -193,6 +193,8 @@ class Run:
         check_room(self.folder, self.model)
         too_large = f"lower data.batch_size={self.data.batch_size}, or the model's width"
         told = f"out of memory in training: {too_large}"
+        if processes.first():
+            set_aside(self.folder)
         with compiling(self.config.compile), enough_memory(told):
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
         self.asked.signal = processes.largest(self.asked.signal or 0) or None

@@ -66,7 +66,7 @@ def recorded_config(record: Record, folder: Path, overrides: Sequence[str]) -> R
         ckpt_path=last,
         logger={},
         callbacks={},
-        trainer=config.trainer | {"devices": 1, "num_nodes": 1},
+        trainer=config.trainer | {"accelerator": "auto", "devices": 1, "num_nodes": 1},
     )
 
 

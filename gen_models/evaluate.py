@@ -54,7 +54,8 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
 
     Raises:
         UsageError: If there is nothing to measure: no readable record, training that did not end
-            well, no checkpoint, other data than the run was trained on. The old record is left.
+            well, no checkpoint, other data than the run was trained on, a checkpoint of another
+            leg of training than the record. The old record is left.
         HydraException: If an override or the recorded configuration does not fit; see `explain`.
     """
     record = _trained(folder)
@@ -66,6 +67,11 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
     work.load()
     if (fault := work.fault()) is not None:
         raise UsageError(f"nothing to measure: {fault}")
+    if (seen := work.model.images_seen) != record.budget.images_seen:
+        raise UsageError(
+            f"its last checkpoint has seen {seen} images and its record {record.budget.images_seen}"
+            ": training went on behind the record; let it end first (resume=true)"
+        )
     started = time.monotonic()
     values, pictures = work.harness.evaluate(work.model, folder)
     seconds = round(time.monotonic() - started, 2)

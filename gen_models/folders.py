@@ -55,7 +55,7 @@ def claim(folder: Path, again: bool = False, **told: Any) -> None:
     Raises:
         UsageError: If it holds a run already, or cannot be written to.
     """
-    if (folder / STATUS).exists() and not again:
+    if not again and _holds_a_run(folder):
         raise UsageError(
             f"{folder} holds a run already: go on with it (resume=true), or give another folder "
             "(hydra.run.dir=DIR, --out DIR)"
@@ -65,6 +65,13 @@ def claim(folder: Path, again: bool = False, **told: Any) -> None:
         write_whole(folder / STATUS, running(**told))
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def _holds_a_run(folder: Path) -> bool:
+    """Whether anything would be lost: not where one ended before it had made anything."""
+    if _told(folder).get("status") == "running":
+        return True
+    return any((folder / name).exists() for name in ("record.json", "checkpoints"))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ FREE = (
     "ckpt_path",
     "compile",
     "data.download",
+    "data.in_memory",
     "data.root",
     "evaluate",
     "evaluation.cache",
@@ -35,6 +37,8 @@ FREE = (
     "trainer.accelerator",
     "trainer.devices",
     "trainer.enable_progress_bar",
+    "trainer.num_nodes",
+    "trainer.strategy",
     "trust",
 )
 """Keys of a configuration that may change when a run goes on: budget, places, machine, words."""
@@ -119,6 +123,15 @@ def begin(folder: Path, config: RunConfig, name: str, command: str) -> str | Non
     claim(folder, again=config.resume, **told, go_on=go_on)
     write_config(folder, plain)
     return start
+
+
+def set_aside(folder: Path) -> None:
+    """Keep the record that training goes on behind as `previous_record.json`.
+
+    A killed leg would leave it beside newer weights, and be told of by nobody.
+    """
+    with suppress(FileNotFoundError):
+        (folder / "record.json").replace(folder / "previous_record.json")
 
 
 def tell_again(folder: Path, config: RunConfig, record: Record) -> Path:

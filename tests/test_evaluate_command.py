@@ -111,6 +111,10 @@ def test_a_sweep_is_measured_by_other_means_and_one_bad_run_costs_one_line(copy,
     assert made.measured.command.endswith(shlex.join([str(tmp_path), *SMALL]))
     # Measured once more it keeps to these means, as to those of any other run.
     assert recorded_config(made, good, []).evaluation == made.config["evaluation"]
+    # One that was trained on a GPU is measured where there is none.
+    elsewhere = made.config | {"trainer": {**made.config["trainer"], "accelerator": "gpu"}}
+    asked = recorded_config(replace(made, config=elsewhere), good, []).trainer
+    assert (asked["accelerator"], asked["devices"]) == ("auto", 1)
 
 
 def test_pictures_and_record_change_together_or_not_at_all(copy, monkeypatch):

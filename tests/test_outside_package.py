@@ -1,5 +1,9 @@
 """A package outside this one: its model and data are chosen, trained, measured, loaded, shared."""
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from gen_models.export import main as export
 from gen_models.records import Record
 from gen_models.report import main as report
 
+from .conftest import REPOSITORY
 from .test_configs import composed
 
 PACKAGE = Path(__file__).with_name("outside_package")
@@ -94,3 +99,20 @@ def test_it_is_measured_again_shared_and_compared(place, tmp_path, capsys):
     folders = [str(place / "run"), str(tmp_path / "theirs")]
     assert report([*folders, "--out", str(tmp_path / "compared")]) == 0
     assert "energy" in (tmp_path / "compared/report.md").read_text()
+
+
+def test_the_command_of_a_run_says_where_its_choices_lie(tmp_path):
+    """By the search path, and by a folder of configurations; so does a job of a sweep."""
+    choice = tmp_path / "conf/model/wide.yaml"
+    choice.parent.mkdir(parents=True)
+    choice.write_text("defaults: [vae, _self_]\nlatent_dim: 24\n")
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    places = [f"--config-dir={choice.parents[1]}", CHOICES]
+    words = ["model=wide", "data=stripes", "trust=[outside]", "max_images=64", "evaluate=false"]
+    for mode, key in (([], "run"), (["-m"], "sweep")):
+        command = [sys.executable, "run.py", *mode, *places, *words, "trainer=cpu"]
+        command.append(f"hydra.{key}.dir={tmp_path / key}")
+        subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+    for folder in (tmp_path / "run", tmp_path / "sweep/0-wide-seed0"):
+        told = shlex.split(Record.read(folder / "record.json").command)
+        assert {*places, *words[:-1]} <= set(told)  # a sweep says False

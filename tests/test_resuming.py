@@ -12,7 +12,7 @@ import torch
 from gen_models.checkpoints import check_room, newest, read_checkpoint
 from gen_models.config import RunConfig, explain
 from gen_models.errors import UsageError
-from gen_models.folders import claim, taken, write_config
+from gen_models.folders import claim, taken, write_config, write_status
 from gen_models.recipes import describe
 from gen_models.records import Budget, Record
 from gen_models.resuming import again, complete, refuse_changes, settled
@@ -48,6 +48,17 @@ def test_budget_places_and_words_may_change(tmp_path):
     data = {**CONFIG.data, "root": "b"}
     more = replace(CONFIG, data=data, max_images=200, checks=3, resume=True, evaluate=False)
     refuse_changes(tmp_path, describe(more.__dict__))
+
+
+def test_other_devices_and_places_of_images_may_go_on_with_a_run(tmp_path):
+    """As trainer=ddp and data.in_memory=false have them, beside trainer=cpu."""
+    plain = describe(CONFIG.__dict__)
+    write_config(tmp_path, plain | {"trainer": {"accelerator": "cpu", "precision": "32-true"}})
+    ddp = {"accelerator": "auto", "strategy": "ddp", "devices": 2, "num_nodes": 1}
+    there = {"trainer": {**ddp, "precision": "32-true"}}
+    refuse_changes(tmp_path, plain | there | {"data": {**CONFIG.data, "in_memory": False}})
+    with pytest.raises(UsageError, match=r"trainer\.precision is 32-true there"):
+        refuse_changes(tmp_path, plain | {"trainer": {**ddp, "precision": "bf16-mixed"}})
 
 
 @pytest.mark.parametrize(
@@ -137,6 +148,18 @@ def hold(folder, pipe):
     with taken(folder):
         pipe.send("taken")
         pipe.recv()
+
+
+def test_a_folder_where_nothing_was_made_may_be_used_again(tmp_path):
+    for status in ("failed", "interrupted"):
+        write_status(tmp_path, status)
+        claim(tmp_path)
+    for kept in ("record.json", "checkpoints"):
+        write_status(tmp_path, "failed")
+        (tmp_path / kept).mkdir()
+        with pytest.raises(UsageError, match="holds a run already"):
+            claim(tmp_path)
+        (tmp_path / kept).rmdir()
 
 
 def test_a_folder_that_a_process_works_on_is_refused_until_it_is_dead(tmp_path):

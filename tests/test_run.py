@@ -1,6 +1,7 @@
 """Whole runs: recomputed by other code, evaluated again, resumed, interrupted, swept."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.data import Digits
 from gen_models.errors import Diverged, UsageError
+from gen_models.evaluate import evaluate
 from gen_models.models import GAN, VAE
 from gen_models.records import Record
+from gen_models.reporting.runs import Unreadable, read_run
 
 from .conftest import REPOSITORY
 from .test_configs import composed
@@ -194,6 +198,36 @@ def test_seconds_add_up_over_legs_and_are_kept_in_evaluation(finished, tmp_path)
     run(config("train=false", f"ckpt_path={last}"), tmp_path / "b", "vae", "")
     kept = record(tmp_path / "b").budget.training_seconds
     assert kept == pytest.approx(before.training_seconds, abs=0.5)
+
+
+class Stop(pl.Callback):
+    """A mistake of the user's own, behind the checkpoint of the validation before."""
+
+    begun = 0
+
+    def on_validation_start(self, trainer, module):
+        self.begun += 1
+        if self.begun == 2:
+            raise RuntimeError("no more")
+
+
+def test_a_leg_that_did_not_end_leaves_no_older_record_beside_its_weights(finished, tmp_path):
+    folder = shutil.copytree(finished["vae"], tmp_path / "run")
+    kept = (folder / "record.json").read_bytes()
+    more = config("max_images=4000", "checks=4", "resume=true", "trust=[tests]")
+    more.callbacks = {"stop": {"_target_": "tests.test_run.Stop"}}
+    with pytest.raises(RuntimeError, match="no more"):
+        run(more, folder, "vae", "python run.py")
+    told = read_run(folder)
+    assert isinstance(told, Unreadable)
+    assert told.problem == "no record.json; status.json says failed (RuntimeError: no more)"
+    assert (folder / "previous_record.json").read_bytes() == kept
+    with pytest.raises(UsageError, match=r"^no record\.json"):
+        evaluate(folder, [], "")
+    shutil.copy(folder / "previous_record.json", folder / "record.json")
+    before = record(folder).budget.images_seen
+    with pytest.raises(UsageError, match=rf"images and its record {before}: training went on"):
+        evaluate(folder, [], "")
 
 
 def test_a_spent_budget_is_said(finished, tmp_path):
