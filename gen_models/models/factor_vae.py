@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gen_models.errors import UsageError
 from gen_models.models.latent import NetworkFactory
 from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
@@ -44,7 +45,8 @@ class FactorVAE(VAE):
         **options: Arguments of `VAE`.
 
     Raises:
-        UsageError: If gamma is negative.
+        UsageError: If gamma is negative; if the objective's gradient is doubly reparameterised,
+            which would weigh the correlation's gradient by the importance of each draw.
     """
 
     def __init__(
@@ -64,6 +66,11 @@ class FactorVAE(VAE):
             }
         )
         check_not_negative("model.gamma", gamma)
+        if getattr(self.objective, "doubly_reparameterised", False):
+            raise UsageError(
+                "the doubly reparameterised gradient would weigh down the total correlation of "
+                "factor_vae: set model.objective.doubly_reparameterised=false"
+            )
         self.gamma = gamma
         make = build(discriminator, "model.discriminator")
         self.discriminator = make(shape=(self.latent_dim, 1, 1), features=1)

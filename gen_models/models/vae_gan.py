@@ -16,7 +16,7 @@ from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
 from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import AdversarialObjective
-from gen_models.objectives.elbo import Draws
+from gen_models.objectives.elbo import Draws, logged
 from gen_models.objectives.schedules import Schedule, at, check_not_negative
 from gen_models.recipes import build
 
@@ -130,25 +130,25 @@ class VAEGAN(VAE):
         Args:
             x: (B, C, H, W), scaled images.
         """
-        draws = self.draws(x, self.scaler.inverse(x), self.objective.draws)
-        values = self.values(draws)
+        draws = learned = self.draws(x, self.scaler.inverse(x), self.objective.draws)
+        values = logged(draws)
         with unmoved(self.discriminator), parametrize.cached():
             if self.weight("feature") or self.weight("pixel") != 1:
-                values |= self.perceived(x, draws)
+                learned, values["feature_error"] = self.perceived(x, draws)
+            # Once: each call of a doubly reparameterised objective weighs the gradient of z.
+            loss = self.objective(learned, self.images_seen).mean()
             if self.weight("adversarial"):
-                term = self.deceived(x, draws.z[0])
-                values["loss"] = values["loss"] + self.weight("adversarial") * term
-                values["adversarial"] = term
-        return values
+                values["adversarial"] = self.deceived(x, draws.z[0])
+                loss = loss + self.weight("adversarial") * values["adversarial"]
+        return {"loss": loss, **values}
 
-    def perceived(self, x: Tensor, draws: Draws) -> dict[str, Tensor]:
-        """The loss with pixels and features as its likelihood, "loss", and "feature_error"."""
+    def perceived(self, x: Tensor, draws: Draws) -> tuple[Draws, Tensor]:
+        """The draws with pixels and features as their likelihood, and the mean feature error."""
         made = self.hidden(self.scaler(self.decode(draws.z.flatten(0, 1))))
         known = self.hidden(x).detach()
         error = (made.unflatten(0, draws.z.shape[:2]) - known).square().sum(-1) / 2
         likelihood = self.weight("pixel") * draws.log_likelihood - self.weight("feature") * error
-        loss = self.values(replace(draws, log_likelihood=likelihood))["loss"]
-        return {"loss": loss, "feature_error": error.mean()}
+        return replace(draws, log_likelihood=likelihood), error.mean()
 
     def deceived(self, x: Tensor, z: Tensor) -> Tensor:
         """The generator's side of the game, (), on samples, and on what latents z decode to."""

@@ -152,16 +152,21 @@ class Bound(Protocol):
         ...
 
 
-def summary(objective: Bound, draws: Draws, images_seen: int) -> dict[str, Tensor]:
-    """The objective's mean, and the bound's terms apart, unweighted, in nats per image."""
+def logged(draws: Draws) -> dict[str, Tensor]:
+    """The bound's terms, unweighted, means in nats per image, without gradients."""
     log_likelihood, rate = (term.detach().mean() for term in draws.terms)
     reconstruction = -log_likelihood
     return {
-        "loss": objective(draws, images_seen).mean(),
         "negative_elbo_nats": reconstruction + rate,
         "reconstruction_nats": reconstruction,
         "rate_nats": rate,
     }
+
+
+def summary(objective: Bound, draws: Draws, images_seen: int) -> dict[str, Tensor]:
+    """The objective's mean, and what is `logged` beside it."""
+    terms = logged(draws)
+    return {"loss": objective(draws, images_seen).mean(), **terms}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gen_models.errors import UsageError
 from gen_models.models import VAE, FactorVAE
 from gen_models.models.factor_vae import permuted
 from gen_models.networks import MLPTrunk
-from gen_models.objectives import NegativeELBO
+from gen_models.objectives import ImportanceWeighted, NegativeELBO
 
 from .conftest import SHAPE, parts
 
@@ -125,3 +125,11 @@ def test_it_is_loaded_from_its_checkpoint_alone(trainer, images, tmp_path):
 def test_a_negative_weight_is_refused():
     with pytest.raises(UsageError, match=r"model\.gamma"):
         factor_vae(gamma=-1.0)
+
+
+def test_a_gradient_that_would_weigh_gamma_down_is_refused_in_one_line():
+    with pytest.raises(
+        UsageError, match=r"model\.objective\.doubly_reparameterised=false"
+    ) as error:
+        factor_vae(objective=ImportanceWeighted(draws=4))
+    assert "\n" not in str(error.value)

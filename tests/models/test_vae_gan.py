@@ -55,6 +55,17 @@ def test_with_nothing_added_each_gradient_is_the_vaes_bit_for_bit(part):
         assert torch.equal(gradient, found[name]), name
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_features_that_weigh_nothing_leave_the_encoder_the_vaes_gradient(part):
+    """The whole way through the features, at a weight that rounding takes out of the likelihood."""
+    model = vae_gan(**PARTS[part], **{**NOTHING, "feature_weight": 1e-20})
+    plain = VAE(**{**parts(), **PARTS[part]})
+    plain.load_state_dict(model.state_dict(), strict=False)
+    known, found = gradients(plain), gradients(model)
+    for name in (name for name in known if name.startswith("encoder")):
+        torch.testing.assert_close(found[name], known[name])
+
+
 @pytest.mark.parametrize("weight", ["adversarial_weight", "feature_weight"])
 @pytest.mark.parametrize("part", PARTS)
 def test_what_is_added_moves_the_generator_and_the_game_never_the_encoder(part, weight):
