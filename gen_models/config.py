@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,9 @@ from gen_models.allowed import guard_hydra
 from gen_models.errors import Diverged, Interrupted, UsageError
 from gen_models.extras import LAUNCHERS, install, keep_private
 from gen_models.signatures import unknown_key
+
+NO_PLACE = errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ELOOP
+"""Of a folder that cannot be made: a file has its name, or lies above it, or no name can be so."""
 
 
 @dataclass
@@ -151,8 +155,28 @@ def _limit(error: BaseException) -> str | None:
             f"cannot write {error.filename}: {error.strerror}; what was saved before is whole: "
             "make room and go on with resume=true"
         )
+    if error.errno in NO_PLACE and _of_hydras_folder(error):
+        return (
+            f"{error.filename}: no folder can be made there ({error.strerror}); "
+            "give another, hydra.run.dir=DIR, or hydra.sweep.dir=DIR with -m"
+        )
     denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return f"{error.filename}: {error.strerror}" if denied else None
+
+
+def _of_hydras_folder(error: OSError) -> bool:
+    """Whether Hydra has tried to make a folder, of a run or a sweep, and could not.
+
+    The frames tell: Hydra itself called `Path.mkdir`. A file that is missing deep in training, or
+    in code of the user's own, is an error of the same kind, comes through Hydra's frames too, and
+    keeps its traceback.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__", "")).split(".")[0] for frame in frames]
+    return any(
+        caller.startswith("hydra") and called == "pathlib" and frame.f_code.co_name == "mkdir"
+        for caller, called, frame in zip(modules, modules[1:], frames[1:], strict=False)
+    )
 
 
 def _missing(error: Any) -> str:

@@ -65,7 +65,8 @@ class EndTogether(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Listen, and take back the word that an earlier signal has left."""
         sweep = Sweep(Path(config.hydra.sweep.dir).absolute())
-        (sweep.folder / WORD).unlink(missing_ok=True)
+        if os.path.isdir(sweep.folder):  # Hydra tells of one that cannot be made, in its turn
+            (sweep.folder / WORD).unlink(missing_ok=True)
         _here[:] = [sweep]
         for number in SIGNALS:
             signal.signal(number, sweep)

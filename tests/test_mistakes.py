@@ -1,5 +1,8 @@
 """What a user may get wrong on the command line: one line each, and nothing is trained."""
 
+import subprocess
+import sys
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -7,6 +10,7 @@ import torch
 from gen_models.app import run
 from gen_models.config import explain, run_config
 
+from .conftest import REPOSITORY
 from .test_configs import composed
 
 
@@ -99,3 +103,31 @@ def test_a_gpu_that_is_not_there_is_asked_for(attempt, monkeypatch):
 def test_too_little_memory_names_what_to_change(error):
     assert "data.batch_size" in explain(error)
     assert "\n" not in explain(error)
+
+
+@pytest.mark.parametrize("words", ["hydra.run.dir", "-m hydra.sweep.dir"])
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300, "loop/below"])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, words, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    command = [sys.executable, REPOSITORY / "run.py", *f"{words}={place}".split()]
+    done = subprocess.run(
+        [*command, "experiment=quick"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr.startswith(f"error: {place}: no folder can be made there (")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("words", ["hydra.run.dir", "-m hydra.sweep.dir"])
+@pytest.mark.parametrize("theirs", ["open('no/where')", "Path('no/where').mkdir()"])
+def test_a_file_that_is_missing_deep_in_a_run_keeps_its_traceback(tmp_path, words, theirs):
+    """Its error is of the same kind as that of the run's folder, and comes through Hydra too."""
+    code = f"import runpy, gen_models.app; from pathlib import Path\ndef deep(*_): {theirs}\n"
+    code += "gen_models.app.run = deep; runpy.run_path('run.py', run_name='__main__')"
+    command = [sys.executable, "-c", code, *f"{words}={tmp_path}/run".split(), "experiment=quick"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("FileNotFoundError: ")
+    assert done.returncode == 1

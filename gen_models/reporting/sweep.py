@@ -1,6 +1,7 @@
 """The end of a Hydra sweep: its comparison, without a command of its own."""
 
 import atexit
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class SweepReport(Callback):
 
     def _at_exit(self) -> None:
         # A sweep whose very first configuration was wrong has no folder, and nothing to compare.
-        if self._folder and self._folder.exists():
+        if self._folder and os.path.isdir(self._folder):
             print(compare(self._folder))
 
     def _forget(self) -> None:
