@@ -64,7 +64,7 @@ def rate_parts(draws: Draws) -> RateParts:
     Hoffman & Johnson (2016); Chen et al. (2018), equation 2.
 
     Raises:
-        UsageError: If the number of training images is not known, or the posterior does not
+        UsageError: If the number of training images is not known, or posterior or prior does not
             factorise over latents.
     """
     if draws.population is None:
@@ -75,6 +75,11 @@ def rate_parts(draws: Draws) -> RateParts:
         raise UsageError(
             "the total correlation needs a posterior that factorises over latents: set "
             "model/posterior=diagonal"
+        )
+    if not isinstance(draws.prior, Independent):
+        raise UsageError(
+            "the total correlation needs a prior that factorises over latents, as single latents "
+            "are held to it: set model/prior=standard_normal"
         )
     weights = stratified_weights(draws.z.shape[1], draws.population).log().to(draws.z)
     latents = draws.posterior.base_dist.log_prob(draws.z[:, :, None])  # (K, B, B, D): of z_i at x_j

@@ -114,6 +114,13 @@ def test_what_the_total_correlation_needs_is_said_in_one_line():
     some = Draws(full.rsample((1,)), torch.zeros(1, 5).double(), full, prior, population=9)
     with pytest.raises(UsageError, match="posterior=diagonal"):
         TotalCorrelation()(some)
+    # Even where q(z) = p(z), KL(q(z_j) || p(z_j)) would not be 0: log p(z) has no parts by latent.
+    mixture = MixtureSameFamily(Categorical(torch.ones(2).double()), gaussian(means(2)))
+    some = draws(means(), population=5)
+    mixed = Draws(some.z, some.log_likelihood, some.posterior, mixture, population=5)
+    with pytest.raises(UsageError, match="prior=standard_normal") as error:
+        TotalCorrelation()(mixed)
+    assert "\n" not in str(error.value)
 
 
 def expected_kernel(shift, variance, latents):
