@@ -144,7 +144,7 @@ def reconstructions(evidence: Evidence, inversion: Inversion | None) -> Grid:
         made["latent search"] = None
         with suppress(UsageError):  # the values say why
             if isinstance(model, Decodes):
-                made["latent search"] = inversion.found(evidence)[0][:count]
+                made["latent search"] = inversion.found(evidence).pixels[:count]
     if not any(images is not None for images in made.values()):
         raise UsageError("the model neither encodes nor decodes")
     for how, images in made.items():

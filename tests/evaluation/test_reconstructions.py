@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Bernoulli, Independent
 from torch.nn import Flatten, Linear, Sequential
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -146,6 +147,20 @@ def test_the_search_starts_at_the_probes_guess_too():
     assert guided[name].value < plain[name].value
     assert "1 draws of the prior and from the probe's posterior mean" in guided[name].protocol
     assert "probe" not in plain[name].protocol
+
+
+def test_where_no_probe_can_be_had_the_search_goes_on_and_claims_no_guess():
+    class Halves(Waves):
+        def prior(self):
+            return Independent(Bernoulli(0.5 * torch.ones(4)), 1)
+
+    search = Inversion(images=12, steps=20, restarts=1)
+    probe = Probe(trunk, images=200)
+    discrete = evaluate(evidence(Halves(), probe=probe), [search])
+    plain = evaluate(evidence(Waves()), [search])
+    assert [v.value for v in discrete] == [v.value for v in plain]
+    assert all(v.value is not None for v in discrete)
+    assert [v.protocol for v in discrete] == [v.protocol for v in plain]
 
 
 def test_beside_the_search_stands_what_learning_by_heart_would_leave():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,6 +47,20 @@ class Reconstruction(Measurement):
         return error_values(self.blanks(evidence), reconstruct, evidence, images)
 
 
+class Found(NamedTuple):
+    """What a search ended in.
+
+    Attributes:
+        pixels: (N, C, H, W), the best reconstructions.
+        latents: (N, D), theirs.
+        guided: Whether it started at the probe's guess too.
+    """
+
+    pixels: Tensor
+    latents: Tensor
+    guided: bool
+
+
 @dataclass(frozen=True)
 class Inversion(Measurement):
     """Error of reconstruction by latent optimisation, the same search for every model.
@@ -53,8 +68,8 @@ class Inversion(Measurement):
     Attributes:
         images: Real images that are searched for, the first of the split.
         steps: Steps of Adam.
-        restarts: Starting points an image, drawn from the prior; the probe's guess, where there is
-            a probe, is one more.
+        restarts: Starting points an image, drawn from the prior; the probe's guess, where a probe
+            can be had, is one more: a prior that is discrete in part has none.
         rate: Adam's first learning rate.
     """
 
@@ -71,8 +86,11 @@ class Inversion(Measurement):
 
     def blanks(self, evidence: Evidence) -> list[Value]:
         """The three errors, and the squared norm of the latents."""
+        return self._blanks(evidence, guided=evidence.probe is not None)
+
+    def _blanks(self, evidence: Evidence, guided: bool) -> list[Value]:
         count = min(self.images, len(evidence.real.images))
-        guess = "" if evidence.probe is None else " and from the probe's posterior mean"
+        guess = " and from the probe's posterior mean" if guided else ""
         protocol = (
             f"first {count} {evidence.split} images, best latent of {self.steps} steps of Adam at "
             f"{self.rate} from {self.restarts} draws of the prior{guess}"
@@ -86,27 +104,29 @@ class Inversion(Measurement):
     def measure(self, evidence: Evidence) -> list[Value]:
         """The errors of the best latents found; beside them, that of learning by heart."""
         images = evidence.real.images[: self.images]
-        found, latents = self.found(evidence)
-        parts = iter(found.split(evidence.batch))
-        *empties, norm = self.blanks(evidence)
-        squares = latents.cpu().double().square().mean(1)
+        found = self.found(evidence)
+        parts = iter(found.pixels.split(evidence.batch))
+        *empties, norm = self._blanks(evidence, found.guided)
+        squares = found.latents.cpu().double().square().mean(1)
         mse, *others = error_values(empties, lambda _: next(parts), evidence, images)
         if mse.value is not None:
             known = Anchor(by_heart(evidence, images), "the nearest training image")
             mse = replace(mse, anchors=(known,))
         return [mse, *others, mean_filled(norm, squares)]
 
-    def found(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+    def found(self, evidence: Evidence) -> Found:
         """What `search` gives of the images that are measured: once, for pictures as well."""
         images = evidence.real.images[: self.images]
         return evidence.once(self, lambda: self.search(evidence, images))
 
-    def search(self, evidence: Evidence, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels (N, C, H, W) of the best reconstructions of bytes, and their latents (N, D)."""
-        pixels = torch.cat(list(evidence.batches(images)))
-        guess = None if evidence.probe is None else evidence.encoder.posterior(pixels).mean[None]
+    def search(self, evidence: Evidence, images: Tensor) -> Found:
+        """The best reconstructions of stored images (N, C, H, W); without a probe, from draws."""
+        pixels, guess = torch.cat(list(evidence.batches(images))), None
+        if evidence.probe is not None:
+            with suppress(UsageError):  # the probe's own values say why it cannot be had
+                guess = evidence.encoder.posterior(pixels).mean[None]
         arguments = self.steps, self.restarts, self.rate, evidence.generator(), guess
-        return invert(evidence.model, pixels, *arguments)
+        return Found(*invert(evidence.model, pixels, *arguments), guess is not None)
 
 
 def by_heart(evidence: Evidence, images: Tensor) -> float:
