@@ -98,7 +98,7 @@ class Inversion(Measurement):
         ending = f"{evidence.split}_{count}"
         values = error_blanks("inversion", "Inversion", ending, count, protocol)
         name, title = f"inversion_latent_square_{ending}", "Inversion latents"
-        unit = "|z|² per latent (1 under the prior)"
+        unit = "|z|² per latent (1 under N(0, I))"
         return [*values, blank(name, title, unit, None, count, protocol, ASPECT)]
 
     def measure(self, evidence: Evidence) -> list[Value]:
