@@ -21,11 +21,9 @@ def prior_of(evidence: Evidence) -> Distribution:
         UsageError: If it is discrete in part, and nothing can be integrated or followed by
             gradients; or if there is none, and what `sample_prior` draws is not N(0, I) either.
     """
-    prior = getattr(evidence.model, "prior", None)
-    with suppress(TypeError):  # a stranger's prior may be another thing
-        given = prior() if callable(prior) else prior
-        if isinstance(given, Distribution):
-            return continuous(given, evidence)
+    named = named_prior(evidence)
+    if named is not None:
+        return continuous(named, evidence)
     z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
     # Six standard errors of mean and variance.
     spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
@@ -39,17 +37,33 @@ def prior_of(evidence: Evidence) -> Distribution:
     return standard
 
 
+def named_prior(evidence: Evidence) -> Distribution | None:
+    """What the model's `prior` is, or gives; None where that is no distribution."""
+    prior = getattr(evidence.model, "prior", None)
+    with suppress(TypeError):  # a stranger's prior may be another thing
+        given = prior() if callable(prior) else prior
+        if isinstance(given, Distribution):
+            return given
+    return None
+
+
+def is_discrete(prior: Distribution) -> bool:
+    """Whether it is discrete in part; no, where it does not say what it lives on."""
+    with suppress(NotImplementedError):
+        support: Any = prior.support
+        return bool(support.is_discrete)
+    return False
+
+
 def continuous(prior: Distribution, evidence: Evidence) -> Distribution:
     """The prior, where it is a density.
 
     Raises:
         UsageError: If it is not.
     """
-    with suppress(NotImplementedError):  # not every distribution says what it lives on
-        support: Any = prior.support
-        if support.is_discrete:
-            raise UsageError(
-                f"the prior of {type(evidence.model).__name__} is discrete in part: its latents "
-                "have no density that a continuous posterior could be compared with"
-            )
+    if is_discrete(prior):
+        raise UsageError(
+            f"the prior of {type(evidence.model).__name__} is discrete in part: its latents "
+            "have no density that a continuous posterior could be compared with"
+        )
     return prior

@@ -6,8 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from gen_models.distributions import LabelledPrior
 from gen_models.errors import UsageError
+from gen_models.evaluation import PathLength, evaluate
 from gen_models.evaluation.path_length import path_length
+
+from .models import Complete, evidence
 
 
 def source(seed=0):
@@ -146,3 +150,16 @@ def test_mistakes_are_told_in_a_line(choices, words):
         path_length(
             lambda z: z / 0, prior(3), lambda x: x.flatten(1), generator=source(), **choices
         )
+
+
+def test_between_classes_there_is_no_path():
+    class Labelled(Complete):
+        prior = LabelledPrior(4, 2)
+
+    [value] = evaluate(evidence(Labelled()), [PathLength(paths=5)])
+    assert value.value is None
+    assert value.reason == (
+        "the prior of Labelled is discrete in part: no arc between its draws stays in it"
+    )
+    [value] = evaluate(evidence(Complete()), [PathLength(paths=5)])
+    assert value.value is not None

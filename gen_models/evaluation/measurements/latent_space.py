@@ -14,6 +14,7 @@ from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
 from gen_models.evaluation.path_length import path_length
 from gen_models.evaluation.precision import full_precision
+from gen_models.evaluation.prior import is_discrete, named_prior
 from gen_models.records import Value
 
 
@@ -36,10 +37,14 @@ class PathLength(Measurement):
             raise UsageError(f"path_length.paths must be 2 or more, not {self.paths}")
 
     def missing(self, evidence: Evidence) -> str | None:
-        """Also needs an extractor that sees small steps."""
+        """Also needs an extractor that sees small steps, and latents that have small steps."""
         extractor = evidence.extractors[0]
         if extractor.rounds:
             return f"{extractor.name} rounds images to 8 bits, which most small steps do not change"
+        prior = named_prior(evidence)
+        if prior is not None and is_discrete(prior):
+            model = type(evidence.model).__name__
+            return f"the prior of {model} is discrete in part: no arc between its draws stays in it"
         return super().missing(evidence)
 
     def blanks(self, evidence: Evidence) -> list[Value]:
