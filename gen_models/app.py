@@ -53,8 +53,10 @@ def run(config: RunConfig, folder: Path, name: str, command: str) -> Path:
     """
     try:
         everywhere(one_of_all, config.trainer, settled(config), folder, name, command)
-    except Failed as error:
-        write_status(folder, "failed", str(error).rstrip().splitlines()[-1])
+    except (Failed, UsageError) as error:
+        if isinstance(error, Failed) or isinstance(error.__cause__, Failed):
+            with suppress(OSError):  # on a full disk, that is the error to be seen
+                write_status(folder, "failed", str(error).rstrip().splitlines()[-1])
         raise
     return folder / "report.html"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
@@ -15,6 +16,7 @@ import torch.distributed as dist
 from torch.multiprocessing import get_context
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
+from gen_models.config import explain
 from gen_models.errors import Diverged, UsageError
 from gen_models.processes import join
 
@@ -63,7 +65,8 @@ def everywhere(work: Callable[..., object], trainer: Mapping[str, Any], *argumen
         *arguments: Picklable.
 
     Raises:
-        UsageError: If torchrun has started another number, or one process has raised it.
+        UsageError: If torchrun has started another number, or one process has raised it; from
+            `Failed`, if it was another error that `explain` knows, such as a full disk.
         Diverged: If one process has raised it.
         SystemExit: If one process has.
         Failed: With the traceback, if one raised another error, or was killed.
@@ -123,7 +126,11 @@ def launch(work: Callable[..., object], arguments: Sequence[Any], processes: int
             pass
     except ProcessExitedException as error:
         if not told.empty():
-            raise told.get() from None
+            mistake, trace = told.get()
+            if trace is None:
+                raise mistake from None
+            mistake.add_note(trace)  # for those who want tracebacks: its own stayed over there
+            raise mistake from error
         code = error.exit_code
         if code > 0 or -code in SIGNALS:
             raise SystemExit(code if code > 0 else 128 - code) from None
@@ -159,7 +166,12 @@ def _process(
     try:
         work(*arguments)
     except (UsageError, Diverged) as error:
-        told.put(error)
+        told.put((error, None))
+        raise SystemExit(1) from None
+    except Exception as error:
+        if (line := explain(error)) is None:
+            raise
+        told.put((UsageError(line), traceback.format_exc()))
         raise SystemExit(1) from None
     if dist.is_initialized():
         dist.destroy_process_group()

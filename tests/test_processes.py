@@ -1,5 +1,6 @@
 """Processes of one run: their errors and ends are told, and signals reach them all."""
 
+import errno
 import os
 import signal
 import sys
@@ -7,10 +8,11 @@ import threading
 import time
 
 import pytest
+import torch
 from torch.multiprocessing import ProcessRaisedException
 
 from gen_models import launching, processes
-from gen_models.config import follow
+from gen_models.config import explain, follow
 from gen_models.errors import UsageError
 
 
@@ -32,6 +34,13 @@ def fail():
     processes.join(gpu=False)
     if processes.rank() == 1:
         raise ArithmeticError("of the second")
+    processes.by_first(lambda: None)
+
+
+def lack(error):
+    processes.join(gpu=False)
+    if processes.rank() == 1:
+        raise error
     processes.by_first(lambda: None)
 
 
@@ -58,6 +67,22 @@ def launch(work, *arguments):
 def test_a_mistake_that_one_process_meets_is_told_in_one_line_and_ends_all(late):
     with pytest.raises(UsageError, match=r"^process \d of 2 cannot$"):
         launch(refuse, late)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "last.ckpt"), "cannot write last.ckpt: No space"),
+        (MemoryError(), "out of memory: lower data.batch_size"),
+        (torch.OutOfMemoryError("CUDA:\nMore"), "out of memory: lower data.batch_size"),
+    ],
+)
+def test_what_the_machine_lacks_is_told_in_one_line_as_by_one_process(error, line):
+    with pytest.raises(UsageError, match=f"^{line}") as told:
+        launch(lack, error)
+    assert str(told.value) == explain(error)
+    assert isinstance(told.value.__cause__, launching.Failed)
+    assert ", in lack\n" in told.value.__notes__[0]
 
 
 def test_the_status_of_the_first_is_that_of_all():

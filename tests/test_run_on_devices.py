@@ -1,5 +1,6 @@
 """Whole runs by two processes: one folder, the numbers of one process, gone on with by another."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -11,9 +12,10 @@ import time
 from dataclasses import replace
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
-from gen_models import launching
+from gen_models import launching, processes
 from gen_models.app import run
 from gen_models.config import RunConfig
 from gen_models.errors import UsageError
@@ -158,6 +160,21 @@ def test_the_death_of_one_process_ends_the_other_and_is_told(tmp_path):
         by_two(folder, *LONG)
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["images_seen"]
+
+
+class FullDisk(pl.Callback):
+    """Takes nothing from the second process."""
+
+    def on_train_batch_end(self, *_):
+        if not processes.first():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "images")
+
+
+def test_a_disk_that_fills_for_one_process_is_one_line_and_the_run_is_failed(tmp_path):
+    full = "+callbacks.full._target_=tests.test_run_on_devices.FullDisk", "trust=[tests]"
+    with pytest.raises(UsageError, match="cannot write images: No space left on device"):
+        by_two(tmp_path / "run", *full)
+    assert json.loads((tmp_path / "run/status.json").read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize(
