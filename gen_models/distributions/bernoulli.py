@@ -67,12 +67,13 @@ class _ContinuousBernoulliDistribution(ContinuousBernoulliDistribution):
     def icdf(self, value: Tensor) -> Tensor:
         r"""Quantiles, (..., shape of L): $\log(1 + u\,(e^L - 1)) / L$, which sampling is made of.
 
-        Those of L > 0 are mirrored ones of -L, whose exponential cannot overflow.
+        Those of L > 0 are mirrored ones of -L, whose exponential cannot overflow. They are held to
+        [0, 1]: e^-L is lost beside 1 in float32 beyond L = 17, and the logarithm of 0 left.
         """
         rate = -self.logits.abs().clamp_min(1e-6)
         dark = self.logits < 0
         quantile = torch.log1p(torch.where(dark, value, 1 - value) * rate.expm1()) / rate
-        return torch.where(dark, quantile, 1 - quantile)
+        return torch.where(dark, quantile, 1 - quantile).clamp(0, 1)
 
 
 class ContinuousBernoulli(Likelihood):

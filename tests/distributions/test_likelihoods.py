@@ -73,6 +73,17 @@ def test_draws_have_the_density(likelihood, activation):
     assert kstest(cumulative[index], "uniform").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_quantiles_stay_within_the_pixels_at_any_activation(dtype):
+    activation = torch.tensor([-400.0, -20, -9, -1, 1, 9, 20, 400], dtype=dtype).view(1, 1, 1, 8)
+    pixels = ContinuousBernoulli()(activation).base_dist
+    ends = [pixels.icdf(torch.full_like(activation, end)) for end in (0.0, 1.0)]
+    for end, known in zip(ends, (0.0, 1.0), strict=True):
+        assert ((end >= 0) & (end <= 1)).all()
+        moderate = end[..., 3:5]
+        torch.testing.assert_close(moderate, torch.full_like(moderate, known), atol=1e-6, rtol=0)
+
+
 def test_binary_draws_have_the_probability():
     a = torch.tensor([-0.4, 0.9]).reshape(1, 1, 1, 2)
     draws = Bernoulli()(a).sample((20_000,))

@@ -33,9 +33,11 @@ def quadrature(
     The integrand is smooth and vanishes at the ends of the box, where the rule converges faster
     than any power of its spacing: a Gaussian of deviation s is integrated to
     $2 e^{-2 \pi^2 s^2 / h^2}$, 5e-9 at h = s (Trefethen & Weideman, 2014). The spacing is halved
-    until no image changes by more than the tolerance. A grid too coarse for a posterior cannot look
-    converged: where one point has all the weight, halving adds D log 2. Each point is decoded once
-    for all images.
+    until no image changes by more than the tolerance. A grid on which one point has all the weight
+    does not look converged: halving adds D log 2. But a spike far narrower than the first spacings,
+    18/32 and 18/64 for a normal, can lie between their points unseen, and what is left converges:
+    -48.6 for -4.15 nats with a decoder that is 0 but within 0.01 of one z. Each point is decoded
+    once for all images.
 
     Args:
         joint: p(x, z).
