@@ -78,7 +78,8 @@ def load_run(
     Args:
         folder: Of a run, or one that `python -m gen_models.export --to safetensors` has written.
         checkpoint: `last` is what the run's report speaks of; `best` has the lowest Fréchet
-            distance to validation images. An exported folder holds one alone.
+            distance to validation images. An exported folder holds one alone; in the folder of a
+            run, its checkpoints are read and no export.
         trust: Packages beside this one whose code may be run. The folder cannot say so for itself.
 
     Returns:
@@ -98,8 +99,9 @@ def load_run(
     if checkpoint not in ("last", "best"):
         raise UsageError(f"checkpoint={checkpoint!r} must be last or best")
     path = folder / "checkpoints" / f"{checkpoint}.ckpt"
-    exported = (folder / DESCRIPTION).exists()
-    if not exported and not path.parent.is_dir():
+    # A run comes first: what was exported into its folder may be older, and is of one checkpoint.
+    exported = not path.parent.is_dir()
+    if exported and not (folder / DESCRIPTION).exists():
         raise UsageError(f"{folder}: no run, and no exported model, lies there")
     stored, weights = read_exported(folder) if exported else _read_run(path)
     with trusting(trust):

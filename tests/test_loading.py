@@ -70,6 +70,19 @@ def test_last_and_best_are_both_there(trained):
         load_run(trained["vae"], checkpoint="newest")
 
 
+def test_in_a_run_its_checkpoints_are_read_and_not_what_was_exported_there(folder):
+    """The export is of the last checkpoint, and stays as it is when training goes on."""
+    assert main([str(folder), "--to", "safetensors", "--out", str(folder)]) == 0
+    best = folder / "checkpoints/best.ckpt"
+    held = torch.load(best, weights_only=True)
+    held["images_seen"] = 7
+    torch.save(held, best)
+    assert load_run(folder, "best").images_seen == 7
+    best.unlink()
+    with pytest.raises(UsageError, match=r"best\.ckpt"):
+        load_run(folder, "best")
+
+
 def test_a_model_can_do_all_that_it_could(trained):
     data = Digits()
     data.setup()
@@ -104,9 +117,12 @@ class Payload:
 @pytest.mark.parametrize("place", ["checkpoints/last.ckpt", DESCRIPTION])
 def test_a_pickle_in_a_strangers_folder_is_refused_and_does_not_run(folder, place, tmp_path):
     touched = tmp_path / "touched"
+    (folder / "checkpoints").rename(tmp_path / "checkpoints")  # else no export is looked at
+    (folder / place).parent.mkdir(exist_ok=True)
     (folder / place).write_bytes(pickle.dumps(Payload(touched)))
     with pytest.raises(UsageError):
         load_run(folder)
+    (folder / "checkpoints").mkdir(exist_ok=True)
     torch.save({"state_dict": Payload(touched)}, folder / "checkpoints/best.ckpt")
     with pytest.raises(UsageError):
         load_run(folder, checkpoint="best")
