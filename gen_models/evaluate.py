@@ -163,7 +163,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped: the run that was being measured keeps its old record.")
+        run = "the run that was being measured keeps its old record"
+        print(f"Stopped: {'the samples were not measured' if options.samples else run}.")
         return 130
     if any(done):
         places = shlex.join(word for word in given if Path(word).is_dir())

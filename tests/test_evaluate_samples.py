@@ -234,3 +234,12 @@ def test_wrong_words_are_one_line(words, message, capsys):
 def test_fewer_than_were_asked_for_are_refused(place, tmp_path, capsys):
     assert scored(place, "bytes.npz", tmp_path / "out", "evaluation.samples=500") == 2
     assert "200 images; evaluation.samples=500 needs more" in capsys.readouterr().err
+
+
+def test_ctrl_c_speaks_of_the_samples_and_of_no_run(tmp_path, monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gen_models.samples.evaluate_samples", stopped)
+    assert main(["--samples", str(tmp_path), "--data", "digits"]) == 130
+    assert capsys.readouterr().out == "Stopped: the samples were not measured.\n"
