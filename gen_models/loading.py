@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +22,16 @@ from gen_models.models import GenerativeModule, LatentVariableModel
 from gen_models.recipes import build, describe
 from gen_models.records.files import write_whole
 
-FORMAT = 1
-"""Of an exported folder; a field more, less or renamed is another format."""
+FORMAT = 2
+"""Of an exported folder; a field more, less or renamed is another format.
+
+In format 1, which is read still, the SHA-256 is of the weights alone.
+"""
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+KINDS = [str, dict, dict]
+"""Of the fields of `Stored`."""
 
 PLAIN = torch.contiguous_format
 
@@ -50,13 +57,16 @@ class Stored:
         """The model, in evaluation mode on the CPU.
 
         Raises:
-            UsageError: If its class is not allowed or not there, or the weights do not fit or are
-                not finite.
+            UsageError: If its class is not allowed or not there, or counters or weights do not fit
+                or are not finite.
         """
         made = build({"_target_": self.target, **self.arguments}, "model")
         if not isinstance(made, GenerativeModule):
             raise UsageError(f"{where}: {self.target} is no GenerativeModule")
-        made.restore({**{key: [] for key in UNSHARED}, **self.counters})
+        try:
+            made.restore({**{key: [] for key in UNSHARED}, **self.counters})
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+            raise UsageError(f"{where}: not the counters of a {self.target}") from None
         try:
             made.load_state_dict(weights)
         except RuntimeError as error:
@@ -117,7 +127,7 @@ def _read_run(path: Path) -> tuple[Stored, dict[str, Tensor]]:
 
 
 def to_safetensors(model: GenerativeModule, folder: str | Path) -> Path:
-    """Write a model to be shared: weights as safetensors, all else as JSON with their SHA-256.
+    """Write a model to be shared: weights as safetensors, all else as JSON, with a SHA-256 of both.
 
     Args:
         model: Of any family; it is written whole, with all that it can do.
@@ -133,11 +143,23 @@ def to_safetensors(model: GenerativeModule, folder: str | Path) -> Path:
     # Copies, because safetensors refuses tensors that share their memory or have strides.
     copied = {k: v.cpu().clone(memory_format=PLAIN) for k, v in model.state_dict().items()}
     weights = save(copied)
-    told = {"format": FORMAT, "sha256": hashlib.sha256(weights).hexdigest(), **asdict(stored)}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / DESCRIPTION, json.dumps(told, indent=1) + "\n")
+    write_whole(folder / DESCRIPTION, sealed(stored, weights))
     return write_whole(folder / WEIGHTS, weights)
+
+
+def sealed(stored: Stored, weights: bytes) -> str:
+    """The description, with the SHA-256 of itself, as it is without that, and of the weights."""
+    text = json.dumps({"format": FORMAT, "sha256": "", **asdict(stored)}, indent=1) + "\n"
+    return text.replace('""', f'"{_digest(text.encode(), weights)}"', 1)
+
+
+def _digest(*parts: bytes) -> str:
+    sums = hashlib.sha256()
+    for part in parts:
+        sums.update(part)
+    return sums.hexdigest()
 
 
 def read_exported(folder: Path) -> tuple[Stored, dict[str, Tensor]]:
@@ -148,18 +170,21 @@ def read_exported(folder: Path) -> tuple[Stored, dict[str, Tensor]]:
     """
     path = folder / DESCRIPTION
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        weights = (folder / WEIGHTS).read_bytes()
-        version, digest = told.pop("format"), told.pop("sha256")
+        text, weights = path.read_bytes(), (folder / WEIGHTS).read_bytes()
+        told = json.loads(text)
+        version, digest = index(told.pop("format")), str(told.pop("sha256"))
         stored = Stored(**told)
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{path}: no description of an exported model") from None
-    if version != FORMAT:
-        raise UsageError(f"{path}: format {version} is unknown, this version reads {FORMAT}")
-    if hashlib.sha256(weights).hexdigest() != digest:
+    if version not in (1, FORMAT):
+        raise UsageError(f"{path}: format {version} is unknown, this version reads 1 and {FORMAT}")
+    covered = (weights,) if version == 1 else (text.replace(digest.encode(), b"", 1), weights)
+    if _digest(*covered) != digest:
         raise UsageError(f"{folder / WEIGHTS}: damaged, or not the weights of {path}: export again")
+    if [type(part) for part in (stored.target, stored.arguments, stored.counters)] != KINDS:
+        raise UsageError(f"{path}: target, arguments and counters must be a text and two objects")
     try:
         return stored, load(weights)
     except SafetensorError as error:

@@ -1,5 +1,6 @@
 """Exports: the whole model comes back bit for bit, the decoder is the same in ONNX Runtime."""
 
+import hashlib
 import json
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from gen_models import load_run
 from gen_models.errors import UsageError
 from gen_models.export import main, to_onnx, to_safetensors
-from gen_models.loading import DESCRIPTION, WEIGHTS
+from gen_models.loading import DESCRIPTION, WEIGHTS, Stored, sealed
 from gen_models.models import GAN
 
 from .test_configs import choices, composed, model
@@ -132,7 +133,7 @@ def test_damage_is_told_of_and_nothing_is_loaded(tmp_path):
             load_run(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(whole)
     load_run(tmp_path)
-    for wrong in (told[:-50], "[]", told.replace('"format": 1', '"format": 2'), "{}"):
+    for wrong in (told[:-50], "[]", told.replace('"format": 2', '"format": 3'), "{}", "[" * 10**5):
         (tmp_path / DESCRIPTION).write_text(wrong)
         with pytest.raises(UsageError, match=r"model\.json: "):
             load_run(tmp_path)
@@ -142,16 +143,66 @@ def test_damage_is_told_of_and_nothing_is_loaded(tmp_path):
         load_run(tmp_path)
 
 
+def test_a_flipped_bit_anywhere_in_the_description_is_told_of_in_one_line(tmp_path):
+    to_safetensors(trained("model=vae"), tmp_path)
+    path = tmp_path / DESCRIPTION
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(UsageError) as told:
+            load_run(tmp_path)
+        assert "\n" not in str(told.value)
+    path.write_bytes(whole)
+    load_run(tmp_path)
+
+
+def changed(folder, **fields):
+    """Another description of the same weights, with a checksum that fits."""
+    told = json.loads((folder / DESCRIPTION).read_text())
+    del told["format"], told["sha256"]
+    weights = (folder / WEIGHTS).read_bytes()
+    (folder / DESCRIPTION).write_text(sealed(Stored(**{**told, **fields}), weights))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"arguments": []}, "must be a text and two objects"),
+        ({"counters": None}, "must be a text and two objects"),
+        ({"target": 3}, "must be a text and two objects"),
+        ({"counters": {}}, "not the counters of a gen_models.models.vae.VAE"),
+        ({"counters": {"images_seen": "many"}}, "not the counters of a gen_models.models.vae.VAE"),
+    ],
+)
+def test_a_description_of_other_kinds_is_told_of_in_one_line(fields, message, tmp_path):
+    to_safetensors(trained("model=vae"), tmp_path)
+    changed(tmp_path, **fields)
+    with pytest.raises(UsageError, match=message) as told:
+        load_run(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_an_export_of_format_1_is_read(tmp_path):
+    made = trained("model=vae")
+    to_safetensors(made, tmp_path)
+    told = json.loads((tmp_path / DESCRIPTION).read_text())
+    told["format"] = 1
+    told["sha256"] = hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
+    (tmp_path / DESCRIPTION).write_text(json.dumps(told, indent=1) + "\n")
+    assert torch.equal(load_run(tmp_path).sample(3, seeded()), made.sample(3, seeded()))
+
+
 @pytest.mark.parametrize("target", ["os.system", "torch.load"])
 def test_an_export_cannot_name_code_of_its_own(target, tmp_path):
     to_safetensors(trained("model=vae"), tmp_path)
-    path = tmp_path / DESCRIPTION
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps({**told, "target": target}))
+    told = changed(tmp_path, target=target)
     with pytest.raises(UsageError, match=f"{target} is not allowed"):
         load_run(tmp_path)
     arguments = {**told["arguments"], "trunk": {"_target_": target, "_partial_": True}}
-    path.write_text(json.dumps({**told, "arguments": arguments}))
+    changed(tmp_path, target=told["target"], arguments=arguments)
     with pytest.raises(UsageError, match=f"{target} is not allowed"):
         load_run(tmp_path)
 
