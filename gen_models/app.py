@@ -30,6 +30,7 @@ from gen_models.resuming import again, begin, complete, set_aside, settled, tell
 from gen_models.training.compiled import compiling
 from gen_models.training.divergence import broken_batch
 from gen_models.training.interruption import Interruption, listening, signal_name
+from gen_models.training.memory import kept_memory
 from gen_models.training.quiet import quiet, without_nvml
 from gen_models.training.trackers import Trackers
 
@@ -197,7 +198,7 @@ class Run:
         told = f"out of memory in training: {too_large}"
         if processes.first():
             set_aside(self.folder)
-        with compiling(self.config.compile), enough_memory(told):
+        with kept_memory(), compiling(self.config.compile), enough_memory(told):
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
         self.asked.signal = processes.largest(self.asked.signal or 0) or None
         if self.model.broken is not None and processes.first():

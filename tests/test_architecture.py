@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "information": set(),
     "modes": set(),
     "processes": LEAVES,
-    "launching": {"processes"} | LEAVES,
+    "launching": {"config", "processes"} | LEAVES,
     "signatures": LEAVES,
     "allowed": LEAVES,
     "recipes": {"allowed", "signatures"} | LEAVES,
@@ -45,6 +45,7 @@ MAY_IMPORT = {
     }
     | LEAVES,
     "training": {
+        "caches",
         "capabilities",
         "data.ranges",
         "evaluation.likelihood",
