@@ -23,10 +23,10 @@ def kept_memory() -> Iterator[None]:
     largest step. Nothing is done where the user has set glibc's own variables (MALLOC_..._,
     GLIBC_TUNABLES), or the C library is another.
     """
-    library = ctypes.CDLL(None)
+    library = ctypes.CDLL(None) if os.name == "posix" else None  # Windows has no such handle
     tune = getattr(library, "mallopt", None)
     told = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
-    if tune is None or told:
+    if library is None or tune is None or told:
         yield
         return
     tune(TRIM_THRESHOLD, -1)

@@ -166,7 +166,7 @@ class Trackers:
             except Exception as error:
                 kind, told = type(logger).__name__, " ".join(str(error).split())
                 raise UsageError(
-                    f"{kind} does not begin: {told}; logger=csv asks nobody"
+                    f"{kind} does not begin: {told}; logger=csv needs no server"
                 ) from error
 
     def publish(

@@ -56,3 +56,7 @@ def test_other_libraries_have_nothing_to_be_told(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: nullcontext())
     with kept_memory():
         pass
+    monkeypatch.setattr(memory.os, "name", "nt")
+    monkeypatch.setattr(memory.ctypes, "CDLL", None)  # must not be asked
+    with kept_memory():
+        pass
