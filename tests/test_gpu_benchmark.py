@@ -1,9 +1,11 @@
 """The benchmark for a GPU, as far as it can be held without one."""
 
 import json
+import math
 import subprocess
 import sys
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -71,6 +73,18 @@ def test_a_peak_is_known_for_some_devices_and_told_of_no_other(device):
     assert device.peak("NVIDIA H100 80GB HBM3", "bf16-mixed") == 989.4e12
     assert device.peak("NVIDIA A100-SXM4-80GB", "32-true") == 156e12
     assert device.peak("NVIDIA GeForce GTX 1080", "32-true") is None
+
+
+def test_a_loss_that_is_no_number_agrees_with_none(device):
+    from gpu import TOLERANCE, difference
+
+    numbers = [{"generator": 1.0, "discriminator": 2.0}, {"generator": 0.5, "discriminator": 4.0}]
+    assert difference(numbers, numbers) == 0
+    for place, name in product(range(2), numbers[0]):
+        broken = [dict(row) for row in numbers]
+        broken[place][name] = math.nan
+        assert not difference(broken, numbers) <= TOLERANCE
+        assert not difference(numbers, broken) <= TOLERANCE
 
 
 def test_a_side_that_fails_costs_its_case_and_is_told(tmp_path):

@@ -1,7 +1,9 @@
 """What the benchmarks of speed make of their measurements, on numbers whose answer is known."""
 
 import math
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,3 +39,20 @@ def test_a_curve_reaches_a_distance_between_two_points():
     assert reached(curve, 25) == pytest.approx(4)
     assert reached(curve, 100) == 1
     assert reached(curve, 24) == math.inf
+
+
+def test_all_take_as_many_steps_and_a_turn_has_its_seconds(monkeypatch):
+    import training
+
+    now = 0.0
+    monkeypatch.setattr(training.time, "process_time", lambda: now)
+    calls = []
+    turns = training.Turns({"other": lambda: calls.append(now)}, steps=5, turns=2, least=4)
+    trainer, module = SimpleNamespace(should_stop=False), SimpleNamespace(iterations=0)
+    turns.on_train_start()
+    while not trainer.should_stop:
+        now += 0.25
+        module.iterations += 1
+        turns.on_train_batch_end(trainer, module)
+    assert Counter(calls) == {1.25: 5, 6.25: 20, 11.25: 20}
+    assert turns.seconds["ours"] == [0.25] * 3

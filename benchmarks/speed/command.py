@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 
@@ -146,7 +147,7 @@ def main() -> None:
     for table in (start_table(start), stages_table(runs)):
         Console(width=110).print(table)
     if options.out:
-        record = {"cores": os.cpu_count(), "start": start, "runs": runs}
+        record = {"machine": machine(), "start": start, "runs": runs}
         options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -253,6 +253,7 @@ def pythae(model: Any, images: Tensor, size: int, fused: bool = False) -> Step:
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
     networks, _ = bound(model)
+    images = images[: len(images) // size * size]  # its loader would serve what is left over too
 
     class Encoder(BaseEncoder):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -20,16 +20,17 @@ PEAKS = {
     "H100 PCIe": {"32-true": 378 * TERA, "bf16-mixed": 756 * TERA},
     "H100 NVL": {"32-true": 417.5 * TERA, "bf16-mixed": 835.5 * TERA},
     "H100 80GB HBM3": {"32-true": 494.7 * TERA, "bf16-mixed": 989.4 * TERA},
+    "H200 NVL": {"32-true": 417.5 * TERA, "bf16-mixed": 835.5 * TERA},
     "H200": {"32-true": 494.7 * TERA, "bf16-mixed": 989.4 * TERA},
 }
 """Dense tensor-core operations a second, TF32 for float32 and bf16, by a part of torch's name.
 
 From NVIDIA's A100 datasheet (2021) and H100 architecture whitepaper (SXM5, PCIe), and from the
-product pages of H100 NVL and H200, which give rates with sparsity: halved here. Checked in November
-2026 against what others copied from these (Lightning's table for A100, H100 SXM and PCIe; a table
-of dense rates of Hopper for H200), but for H100 NVL. Lightning's own `get_available_flops` is not
-asked, because for H200 and H100 NVL it has the rates with sparsity, twice these. Products of
-matrices in float32 run at the lower rate of float32 itself, unless
+product pages of H100 NVL, H200 and H200 NVL, which give rates with sparsity: halved here. Checked
+in November 2026 against what others copied from these (Lightning's table for A100, H100 SXM and
+PCIe; a table of dense rates of Hopper for H200), but for both NVL. Lightning's own
+`get_available_flops` is not asked, because for H200 and H100 NVL it has the rates with sparsity,
+twice these. Products of matrices in float32 run at the lower rate of float32 itself, unless
 torch.set_float32_matmul_precision allows TF32; convolutions are allowed it.
 """
 
@@ -84,16 +85,18 @@ def watching() -> profile:
     return profiler
 
 
-def busy(profiler: profile) -> tuple[float, int]:
-    """Seconds in which the GPU worked while a profiler listened, and how many kernels it had.
+def busy(profiler: profile) -> dict[str, float]:
+    """What a profiler heard: seconds in which the GPU worked, its kernels, graphs that were begun.
 
     Copies and fills count as kernels. The profiler slows the CPU down and not the kernels: what a
     GPU idles is to be found with this and with time that was taken without it.
     """
     profiler.stop()
+    events = list(profiler.events() or [])
     kernels = [
         (event.time_range.start * 1e-6, event.time_range.end * 1e-6)
-        for event in profiler.events() or []
+        for event in events
         if event.device_type == DeviceType.CUDA and not event.is_user_annotation
     ]
-    return covered(kernels), len(kernels)
+    graphs = sum(event.name == "cudaGraphLaunch" for event in events)
+    return {"busy": covered(kernels), "kernels": len(kernels), "graphs": graphs}

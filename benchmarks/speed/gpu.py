@@ -17,9 +17,10 @@ how to take them along.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import math
 import multiprocessing
-import platform
 import sys
 import tempfile
 import time
@@ -37,9 +38,10 @@ import pytorch_lightning as pl
 import torch
 from contestants import gan_by_hand, in_memory, vae_by_hand
 from device import busy, operations_per_image, peak, watching
+from machine import machine
 from rich.console import Console
 from rich.table import Table
-from training import ENDLESS, composed, on_a_terminal, processor
+from training import ENDLESS, composed, on_a_terminal
 
 from gen_models.app import Run, run
 from gen_models.folders import claim
@@ -62,6 +64,9 @@ WARM = 20
 
 PROFILED = 20
 
+PATIENCE = 120
+"""Seconds that a side may be silent, compiling included."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -83,8 +88,8 @@ class Case:
 
     @property
     def images(self) -> int:
-        """In the data set: two batches at least, with what is held out."""
-        return max(4096, 3 * self.batch)
+        """In the data set, with what is held out: so many that the turn of an epoch is rare."""
+        return max(65_536, 40 * self.batch)
 
     def build(self, folder: Path, compile: str | None) -> Run:
         """The parts of `run.py`'s run."""
@@ -148,7 +153,10 @@ class Steps(pl.Callback):
         if module.iterations == COMPARED:
             self.losses = [named_losses(row) for row in module.history]
             trainer.log_every_n_steps = 50  # type: ignore[attr-defined]
-        trainer.should_stop = not self.turns.go_on()
+        if module.diverged is not None:
+            raise RuntimeError(module.diverged)
+        if not self.turns.go_on():
+            trainer.should_stop = True
 
 
 def named_losses(row: dict[str, float]) -> dict[str, float]:
@@ -160,20 +168,22 @@ def train(pipe: Connection, side: str, case: Case) -> dict[str, Any]:
     """Train one case in turns until the pipe ends it; what there is to say of it beside seconds."""
     told: dict[str, Any] = {}
     if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as there:
         (folder := Path(there) / "run").mkdir()
-        made, turns = case.build(folder, SIDES[side]), Turns(pipe)
+        made = case.build(folder, SIDES[side])
         if side == "bare loop":
             told["operations"] = operations_per_image(case.model, made.model)
-            by_hand(made, case, turns)
+            by_hand(made, case, Turns(pipe))
         else:
-            steps = Steps(turns)
+            steps = Steps(Turns(pipe))
             made.trainer.callbacks.append(steps)
-            made.trainer.fit(made.model, datamodule=made.data)
+            made.fit()
             told["losses"] = steps.losses
     if torch.cuda.is_available():
-        told["memory"] = torch.cuda.max_memory_allocated()
+        told["memory"] = torch.cuda.max_memory_reserved()
     return told
 
 
@@ -183,7 +193,9 @@ def by_hand(made: Run, case: Case, turns: Turns) -> None:
     device = made.device
     images = made.data.train.images.to(device)
     step = loop(made.model.to(device), in_memory(images, case.batch))
-    with torch.autocast(device.type, torch.bfloat16, case.precision == "bf16-mixed"):
+    narrow = case.precision == "bf16-mixed"
+    # A cache of weights in bfloat16 would outlive the steps that change them.
+    with torch.autocast(device.type, torch.bfloat16, narrow, cache_enabled=False):
         step()
         while turns.go_on():
             step()
@@ -222,8 +234,10 @@ class Side:
         """What comes next.
 
         Raises:
-            RuntimeError: With the trace, if it failed there.
+            RuntimeError: With the trace, if it failed there; if nothing comes.
         """
+        if not self.pipe.poll(PATIENCE):
+            raise RuntimeError(f"{self.name}: nothing heard for {PATIENCE} seconds")
         try:
             heard = self.pipe.recv()
         except EOFError:
@@ -258,8 +272,8 @@ def measure(case: Case, sides: list[Side], turns: int, seconds: float) -> dict[s
     found: dict[str, Any] = {side.name: {"seconds": took[side.name][1:]} for side in sides}
     if torch.cuda.is_available():
         for side in sides:
-            worked, kernels = side.turn(PROFILED, profiled=True)
-            found[side.name] |= {"busy": worked / PROFILED, "kernels": kernels / PROFILED}
+            heard = side.turn(PROFILED, profiled=True)
+            found[side.name] |= {name: value / PROFILED for name, value in heard.items()}
     for side in sides:
         side.pipe.send((0, False))
         found[side.name] |= side.hear() | {"ready_seconds": ready[side.name]}
@@ -268,9 +282,10 @@ def measure(case: Case, sides: list[Side], turns: int, seconds: float) -> dict[s
 
 
 def difference(losses: list[dict[str, float]], eager: list[dict[str, float]]) -> float:
-    """Largest relative difference of a loss, over phases and iterations."""
+    """Largest relative difference of a loss, over phases and iterations; NaN where one is."""
     pairs = zip(losses, eager, strict=True)
-    return max(abs(one[k] - two[k]) / max(1.0, abs(two[k])) for one, two in pairs for k in two)
+    apart = [abs(one[k] - two[k]) / max(1.0, abs(two[k])) for one, two in pairs for k in two]
+    return math.nan if any(map(math.isnan, apart)) else max(apart)
 
 
 def rows(case: dict[str, Any], device: str) -> list[list[str]]:
@@ -299,13 +314,18 @@ def rows(case: dict[str, Any], device: str) -> list[list[str]]:
                 f"{middle:.2f} ({low:.2f}-{high:.2f})",
                 cell(share, ".1%"),
                 cell(idle, ".0%"),
-                cell(side.get("kernels"), ".0f"),
+                cell(side.get("kernels"), ".0f") + replayed(name, side.get("graphs")),
                 cell(apart, ".1e") + verdict,
                 cell(memory and memory / 2**30, ".2f"),
                 f"{side['ready_seconds']:.0f}",
             ]
         )
     return shown
+
+
+def replayed(name: str, graphs: float | None) -> str:
+    """How many CUDA graphs a step starts, where it should: the compiler may leave them out."""
+    return f" in {graphs:.0f} graphs" if name == "graphs" and graphs is not None else ""
 
 
 def cell(value: float | None, form: str) -> str:
@@ -368,19 +388,6 @@ def options() -> argparse.Namespace:
     return chosen
 
 
-def machine() -> dict[str, str | None]:
-    """What it was measured on."""
-    cuda = torch.cuda.is_available()
-    return {
-        "device": torch.cuda.get_device_name() if cuda else processor(),
-        "processor": processor(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda if cuda else None,
-        "pytorch-lightning": pl.__version__,
-    }
-
-
 def measure_all(
     cases: list[Case], names: list[str], chosen: argparse.Namespace, record: dict[str, Any]
 ) -> None:
@@ -419,15 +426,17 @@ def measure_all(
 def main() -> None:
     """Measure, print, and keep what there is so far behind each case."""
     chosen, console = options(), Console(width=150)
-    record: dict[str, Any] = {"machine": machine(), "cases": [], "left_out": [], "failed": []}
+    record: dict[str, Any] = {"machine": machine(), "threads": chosen.threads}
+    record |= {"cases": [], "left_out": [], "failed": []}
     if not chosen.no_evaluation:
         short = ["experiment=quick"] if chosen.quick else []
-        record["whole_runs"] = evaluations(chosen.models, short)
+        overrides = [*short, f"trainer.precision={chosen.precision}", *chosen.overrides]
+        record["whole_runs"] = evaluations(chosen.models, overrides)
     # Without a GPU there are no CUDA graphs, and the side would be the one before.
     names = [n for n in chosen.sides if n != "graphs" or torch.cuda.is_available()]
     cases = [
         Case(kind, nets, batch, chosen.precision, tuple(chosen.overrides))
-        for batch, nets, kind in product(chosen.batches, chosen.networks, chosen.models)
+        for nets, batch, kind in product(chosen.networks, chosen.batches, chosen.models)
     ]
     measure_all(cases, names, chosen, record)
     console.print(table(record["cases"], record["machine"]["device"]))

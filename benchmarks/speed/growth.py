@@ -15,7 +15,6 @@ import functools
 import json
 import math
 import os
-import platform
 import resource
 import tempfile
 import threading
@@ -33,10 +32,11 @@ from typing import Any, Unpack
 import numpy
 import pytorch_lightning as pl
 import torch
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from training import ENDLESS, composed, processor
+from training import ENDLESS, composed
 
 from gen_models.app import Run
 from gen_models.data import ImageDataModule, ImageSet, to_bytes
@@ -93,7 +93,8 @@ class Clock(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
         """Look at the clock."""
         self.ends.append(time.process_time())
-        trainer.should_stop = len(self.ends) == WARM_UP + self.steps
+        if len(self.ends) == WARM_UP + self.steps:
+            trainer.should_stop = True
 
 
 def made(*overrides: str, count: int = 4_000, side: int = 16) -> Run:
@@ -111,7 +112,7 @@ def iterated(run: Run, steps: int) -> float:
     """CPU seconds of an iteration of training, the median."""
     clock = Clock(steps)
     run.trainer.callbacks.append(clock)
-    run.trainer.fit(run.model, datamodule=run.data)
+    run.fit()
     return median(end - start for start, end in pairwise(clock.ends[WARM_UP - 1 :]))
 
 
@@ -316,8 +317,7 @@ def keep(axes: dict[str, Any], out: Path) -> None:
         known = json.loads(path.read_text())["axes"]
     known |= axes
     record = {
-        "machine": {"processor": processor(), "python": platform.python_version()},
-        "torch": torch.__version__,
+        "machine": machine(),
         "axes": {name: known[name] for name in AXES if name in known},
     }
     path.write_text(json.dumps(record, indent=1) + "\n")

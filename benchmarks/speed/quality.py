@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,10 +23,11 @@ from typing import Any
 
 import torch
 from contestants import Baton, Pausing, Step, by_pythae
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from training import ENDLESS, composed, on_a_terminal, processor
+from training import ENDLESS, composed, on_a_terminal
 
 from gen_models.app import Run
 from gen_models.evaluation.evaluate import undisturbed
@@ -96,7 +96,7 @@ def ours(run: Run) -> Contestant:
 
     def loop(pause: Step) -> None:
         run.trainer.callbacks.append(Pausing(pause))
-        run.trainer.fit(run.model, datamodule=run.data)
+        run.fit()
 
     return Contestant(Baton(loop), run.model)
 
@@ -226,8 +226,7 @@ def main() -> None:
             runs.append(pool.submit(compared, seed, options).result())
         load.append(os.getloadavg()[1])
         record = {
-            "machine": {"processor": processor(), "python": platform.python_version()},
-            "torch": torch.__version__,
+            "machine": machine(),
             "load": load,
             "overrides": [o for o in options.overrides if not o.startswith("data.root")],
             "extractor": runs[0]["extractor"],

@@ -5,9 +5,12 @@ log, the average, its callbacks and checkpoints) beside other ways to train the 
 same batches: a plain loop by hand, the same behind a torchvision data set, a module as people write
 it for Lightning, pythae. All take turns in one process, behind one another's backs: ours is a
 callback that lets each of the others take as many steps. Times are CPU seconds; ratios are theirs
-over ours in a turn, of which medians and quartiles are shown. Validation is no part of an
+over ours in a turn, of which medians and quartiles are shown. A turn is a second of ours or more,
+and a whole number of the log's intervals, so that each has its share of rows. Images are noise,
+16x16, so many that the turn of an epoch is rare, as it is with MNIST. Validation is no part of an
 iteration, and is left out on all sides. `--profile` says where the time of ours goes: the ten
-functions with the largest shares of their own, by Python's profiler, which enlarges small ones.
+functions with the largest shares of their own, and packages, by Python's profiler, which enlarges
+small ones.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import math
 import os
-import platform
 import pstats
 import pty
 import sys
@@ -34,6 +37,7 @@ import pytorch_lightning as pl
 import torch
 from contestants import Step, contestants
 from hydra import compose, initialize_config_dir
+from machine import machine
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
@@ -53,12 +57,14 @@ class Turns(pl.Callback):
 
     Args:
         others: By name.
-        steps: A turn.
-        turns: After which training ends; one more comes first, and is not counted.
+        steps: Of the first turn, which is not counted; of others a multiple.
+        turns: After which training ends, behind the first.
+        least: Seconds of ours that a turn has, at least.
     """
 
-    def __init__(self, others: dict[str, Step], steps: int, turns: int) -> None:
-        self.others, self.steps, self.left = others, steps, turns + 1
+    def __init__(self, others: dict[str, Step], steps: int, turns: int, least: float) -> None:
+        self.others, self.steps, self.left, self.least = others, steps, turns + 1, least
+        self.ends = steps
         self.seconds: dict[str, list[float]] = {"ours": [], **{name: [] for name in others}}
         self._began = 0.0
 
@@ -68,7 +74,7 @@ class Turns(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
         """End our turn, and let the others have theirs."""
-        if module.iterations % self.steps:
+        if module.iterations < self.ends:
             return
         self._keep("ours")
         for name, step in self.others.items():
@@ -76,7 +82,12 @@ class Turns(pl.Callback):
                 step()
             self._keep(name)
         self.left -= 1
-        trainer.should_stop = self.left == 0
+        if self.left == 0:
+            trainer.should_stop = True
+        if len(self.seconds["ours"]) == 1:
+            turn = self.steps * self.seconds["ours"][0]
+            self.steps *= max(1, math.ceil(self.least / turn))
+        self.ends += self.steps
         self._began = time.process_time()
 
     def _keep(self, name: str) -> None:
@@ -99,14 +110,34 @@ class Profiled(pl.Callback):
             self.profile.disable()
             trainer.should_stop = True
 
-    def largest(self, count: int = 10) -> list[tuple[str, float, float]]:
-        """Function, calls an iteration and share of the time; its own, without what it calls."""
+    def shares(self, name: Callable[[str, str], str]) -> list[tuple[str, float, float]]:
+        """Calls an iteration and share of the time, without what is called, the largest first.
+
+        Args:
+            name: Of what is added up, from a function's file and its name.
+        """
         stats: Any = pstats.Stats(self.profile)
-        rows = sorted(stats.stats.items(), key=lambda row: -row[1][2])[:count]
-        return [
-            (f"{Path(file).name}:{name}", calls / self.iterations, own / stats.total_tt)
-            for (file, _, name), (_, calls, own, *_) in rows
-        ]
+        found: dict[str, list[float]] = {}
+        for (file, _, function), (_, calls, own, *_) in stats.stats.items():
+            row = found.setdefault(name(file, function), [0.0, 0.0])
+            row[0] += calls / self.iterations
+            row[1] += own / stats.total_tt
+        return [(key, *row) for key, row in sorted(found.items(), key=lambda item: -item[1][1])]
+
+
+def by_function(file: str, function: str) -> str:
+    """Each by itself."""
+    return f"{Path(file).name}:{function}"
+
+
+def by_package(file: str, function: str) -> str:
+    """What is in no file is built in, torch's operators among them."""
+    _, _, inside = file.rpartition("site-packages/")
+    if file == "~":
+        return "built in"
+    if inside != file:
+        return inside.split("/")[0]
+    return "gen_models" if "gen_models" in Path(file).parts else "Python's library"
 
 
 def composed(*overrides: str) -> RunConfig:
@@ -125,33 +156,34 @@ def trained(
     """A callback that has seen a run's training to the end that it gave it."""
     chosen = [f"model={kind}", f"model/generator={nets}", f"model/trunk={nets}"]
     budget = [f"data.batch_size={batch}", f"max_images={ENDLESS}"]
+    data = ["data._target_=noise.Noise", "trust=[noise]", "+data.images=60_000", "+data.size=16"]
     with tempfile.TemporaryDirectory() as there:
         folder = Path(there) / "run"
         folder.mkdir()
         claim(folder)
-        run = Run(composed(*chosen, *budget, *options.overrides), folder, kind, "", None)
+        run = Run(composed(*chosen, *budget, *data, *options.overrides), folder, kind, "", None)
         watching = watch(run)
         run.trainer.callbacks.append(watching)  # type: ignore[attr-defined]
-        run.trainer.fit(run.model, datamodule=run.data)
+        run.fit()
     return watching
 
 
 def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a step of each contestant, turn by turn; and the profile of ours."""
-    steps = options.steps if nets == "mlp" else max(4, options.steps // 10)
 
     def turns(run: Run) -> Turns:
         others = contestants(kind, run.model, run.data.train.images, batch)
         if options.only_bare:
             others = {"bare loop": others["bare loop"]}
-        return Turns(others, steps, options.turns)
+        return Turns(others, options.steps, options.turns, options.seconds)
 
     found = trained(kind, nets, batch, options, turns).seconds
     case: dict[str, Any] = {"model": kind, "networks": nets, "batch": batch}
     case["seconds"] = {name: values[1:] for name, values in found.items()}
     if options.profile:
-        profiled = trained(kind, nets, batch, options, lambda _: Profiled(3 * steps))
-        case["profile"] = profiled.largest()
+        profiled = trained(kind, nets, batch, options, lambda _: Profiled(2 * options.steps))
+        case["profile"] = profiled.shares(by_function)[:10]
+        case["packages"] = profiled.shares(by_package)
     return case
 
 
@@ -182,8 +214,10 @@ def profile_table(case: dict[str, Any]) -> Table:
     """Where the time of ours goes."""
     title = f"{case['model']}, {case['networks']}, {case['batch']}"
     shown = Table(title, "calls an iteration", "share of the time")
-    for name, calls, share in case["profile"]:
-        shown.add_row(name, f"{calls:.1f}", f"{share:.1%}")
+    for rows in case["profile"], case["packages"]:
+        for name, calls, share in rows:
+            shown.add_row(name, f"{calls:.1f}", f"{share:.1%}")
+        shown.add_section()
     return shown
 
 
@@ -208,8 +242,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["vae", "gan"])
     parser.add_argument("--networks", nargs="+", default=["mlp", "conv"])
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 128, 512])
-    parser.add_argument("--steps", type=int, default=100, help="a turn; conv: a tenth")
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=50, help="of which a turn has a multiple")
+    parser.add_argument("--seconds", type=float, default=1, help="of ours that a turn has at least")
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only-bare", action="store_true", help="no contestant but the plain loop")
     parser.add_argument("--profile", action="store_true", help="where the time of ours goes")
@@ -225,17 +260,8 @@ def main() -> None:
             Console(width=110).print(profile_table(cases[-1]))
     Console(width=110).print(table(cases))
     if options.out:
-        versions = {"torch": torch.__version__, "pytorch-lightning": pl.__version__}
-        machine = {"processor": processor(), "python": platform.python_version(), **versions}
-        record = {"machine": machine, "threads": options.threads, "cases": cases}
+        record = {"machine": machine(), "threads": options.threads, "cases": cases}
         options.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def processor() -> str:
-    """Its name, where the system tells it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":
