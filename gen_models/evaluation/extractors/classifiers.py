@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gen_models.errors import UsageError
@@ -79,6 +80,7 @@ class ShippedClassifier(Extractor):
         self.network = Classifier(shape)
         self.network.load_state_dict(load(content))
         self.requires_grad_(False).eval()
+        self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     def forward(self, pixels: Tensor) -> Features:
         """Features (B, 64) and logits (B, 10)."""
