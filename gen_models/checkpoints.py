@@ -97,15 +97,32 @@ def load(model: GenerativeModule, data: ImageDataModule, checkpoint: dict[str, A
         UsageError: If it is of another model, or of other data.
     """
     model.restore(checkpoint, [k for k in model.hparams if k not in ONLY_TRAINING])
-    splits = checkpoint.get(type(data).__qualname__)
-    if splits is not None:  # test images may not be among those it was trained on
-        data.load_state_dict(splits)
+    check_data(data, checkpoint)
     # A game may have a state of its own, which only training asks for.
     own, stored = model.state_dict(), checkpoint["state_dict"]
     model.load_state_dict(
         {k: v for k, v in stored.items() if not k.startswith(GAMES)}
         | {k: v for k, v in own.items() if k.startswith(GAMES)}
     )
+
+
+def check_data(data: ImageDataModule, checkpoint: dict[str, Any]) -> None:
+    """Refuse a checkpoint of other data: test images may be among those it was trained on.
+
+    Lightning keeps what a data module says of itself under the name of its class, and asks no
+    class of another name.
+
+    Raises:
+        UsageError: If it was made on other images, or on the same ones split otherwise.
+    """
+    own = checkpoint.get(type(data).__qualname__)
+    if own is not None:
+        data.load_state_dict(own)
+        return
+    for held in checkpoint.values():
+        if isinstance(held, dict) and held.keys() >= {"fingerprint", "split_seed"}:
+            # Not as a subclass would read it: what that has added is not in another's.
+            ImageDataModule.load_state_dict(data, held)
 
 
 def check_room(folder: Path, model: GenerativeModule) -> None:

@@ -144,6 +144,14 @@ class Payload:
         return (open, (str(self.path), "w"))
 
 
+def test_hidden_folders_are_no_samples_and_links_are_followed(tmp_path):
+    for number, name in enumerate(["in/a/0.png", "in/.old/1.png", "out/2.png"]):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("L", (4, 4), number).save(tmp_path / name)
+    (tmp_path / "in/b").symlink_to(tmp_path / "out")
+    assert read_samples(tmp_path / "in", (1, 4, 4))[:, 0, 0, 0].tolist() == [0, 2]
+
+
 @pytest.fixture
 def bad(tmp_path):
     """Samples of every kind that cannot be measured."""

@@ -11,53 +11,19 @@ import torch
 from torch import Tensor
 
 from gen_models.data.decode import Unreadable, height_and_width, read_images
+from gen_models.data.found import EXTENSIONS, Found, find_images, is_image
 from gen_models.data.images import ImageSet
 from gen_models.data.module import ImageDataModule
 from gen_models.data.options import Options
 from gen_models.data.storage import PART_BYTES
 from gen_models.errors import UsageError
 
-# torchvision's IMG_EXTENSIONS and GIF; anything else in the folder is passed over.
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TRAINING_FOLDERS = ("train", "val", "valid", "validation")
 SPLIT_FOLDERS = (*TRAINING_FOLDERS, "test")
+# What others call them; such a name, in capitals or not, is no class that anybody means.
+NAMES_OF_SPLITS = (*SPLIT_FOLDERS, "training", "testing")
 SHOWN = 10
 """Unreadable files that a message names; `skipped` holds them all."""
-# Found files with their class, None where there are no class folders.
-Found = list[tuple[Path, str | None]]
-
-
-def is_image(path: Path) -> bool:
-    """Whether a path is a file with an image's extension and no hidden one.
-
-    Example:
-        >>> is_image(Path("no/such/file.png"))
-        False
-    """
-    return path.suffix.lower() in EXTENSIONS and path.name[0] != "." and path.is_file()
-
-
-def find_images(folder: Path) -> Found:
-    """The images of one split, sorted by path: loose in the folder, or one sub-folder per class.
-
-    Raises:
-        UsageError: If there are both.
-    """
-    entries = sorted(folder.iterdir(), key=lambda path: path.name)
-    loose: Found = [(path, None) for path in entries if is_image(path)]
-    classed: Found = [
-        (path, entry.name)
-        for entry in entries
-        if entry.is_dir() and entry.name[0] != "."
-        for path in sorted(entry.rglob("*"), key=lambda path: path.as_posix())
-        if is_image(path)
-    ]
-    if loose and classed:
-        raise UsageError(
-            f"data.root: {folder} holds loose images ({loose[0][0].name}) beside folders of images "
-            f"({classed[0][1]}); put every image into a class folder, or none"
-        )
-    return loose or classed
 
 
 class ImageFolder(ImageDataModule):
@@ -66,10 +32,12 @@ class ImageFolder(ImageDataModule):
     Three layouts are understood, sub-folders of a class folder included:
 
     - `root/*.png`: no labels;
-    - `root/<class>/*.png`: labels, classes sorted by name;
+    - `root/<class>/*.png`: labels, classes sorted by name, and none called as a split is;
     - `root/train` and perhaps `root/test`, each in one of the two forms above: `test` is the
       official test set. Images in `val`, `valid` or `validation` join the training images, so that
       the validation split is drawn here as for every other data set.
+
+    Hidden folders are passed over, links to folders followed.
 
     The shorter side is scaled to `image_size` (bicubic, antialiased), the longer one cut evenly.
     What becomes of palettes, transparency, 16 bits and the like stands in `decode.standardise`.
@@ -126,9 +94,11 @@ class ImageFolder(ImageDataModule):
         storage = self.store(len(found) * (self.channels or 3) * math.prod(self.image_size))
         unreadable: list[Unreadable] = []
         images = storage.join(self._read([path for path, _ in found], unreadable))
-        self._report(unreadable, len(found))
         broken = {path for path, _ in unreadable}
         train, test = ([one for one in part if one[0] not in broken] for part in (train, test))
+        # Their classes stay: labels mean the same before the files are mended and after.
+        emptied = sorted(set(classes or ()) - {name for _, name in train})
+        self._report(unreadable, len(found), emptied)
         sets = (
             ImageSet(images[: len(train)], *self._labels(train, classes)),
             ImageSet(images[len(train) :], *self._labels(test, classes)),
@@ -157,7 +127,7 @@ class ImageFolder(ImageDataModule):
         if not self.root.is_dir():
             raise UsageError(f"data.root={self.root}: there is no such folder; give one of images")
         if not (self.root / "train").is_dir():
-            return find_images(self.root), []
+            return self._without_splits(), []
         others = [path for path in sorted(self.root.iterdir()) if path.name not in SPLIT_FOLDERS]
         for other in others:
             if is_image(other) or (other.is_dir() and find_images(other)):
@@ -172,6 +142,19 @@ class ImageFolder(ImageDataModule):
         }
         train = [found for name in TRAINING_FOLDERS for found in splits.get(name, [])]
         return train, splits.get("test", [])
+
+    def _without_splits(self) -> Found:
+        """The images of a folder that has no `train`; test images must not be taken for a class."""
+        found = find_images(self.root)
+        names = dict.fromkeys(name for _, name in found if name is not None)
+        splits = [name for name in names if name.casefold() in NAMES_OF_SPLITS]
+        if splits:
+            raise UsageError(
+                f"data.root={self.root}: no train folder, so that {', '.join(splits)} would be "
+                "read as classes; call the folders of splits train (there must be one) and "
+                f"{', '.join(SPLIT_FOLDERS[1:])}, in lower case, or give classes another name"
+            )
+        return found
 
     def _classes(self, train: Found, test: Found) -> tuple[str, ...] | None:
         known = {name for _, name in train}
@@ -188,7 +171,7 @@ class ImageFolder(ImageDataModule):
             )
         return None if None in known else tuple(sorted(map(str, known)))
 
-    def _report(self, unreadable: list[Unreadable], count: int) -> None:
+    def _report(self, unreadable: list[Unreadable], count: int, emptied: list[str]) -> None:
         if not unreadable:
             return
         shown = unreadable[:SHOWN]
@@ -201,7 +184,8 @@ class ImageFolder(ImageDataModule):
                 "data.on_error=skip"
             )
         self.skipped = unreadable
-        warnings.warn(f"{message} and are left out ({named})", stacklevel=2)
+        left = f"; no training images are left of class {', '.join(emptied)}" if emptied else ""
+        warnings.warn(f"{message} and are left out ({named}){left}", stacklevel=2)
 
     def _labels(
         self, found: Found, classes: tuple[str, ...] | None

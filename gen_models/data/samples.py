@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from gen_models.data.decode import FORMATS, Bytes, Unreadable, first_line, read_images
-from gen_models.data.folder import EXTENSIONS, is_image
+from gen_models.data.found import EXTENSIONS, images_below
 from gen_models.errors import UsageError
 
 Shape = tuple[int, int, int]
@@ -53,7 +53,7 @@ def read_samples(place: Path, shape: Shape, dtype: torch.dtype = torch.uint8) ->
 
 
 def _folder(folder: Path, shape: Shape) -> Tensor:
-    paths = sorted((path for path in folder.rglob("*") if is_image(path)), key=Path.as_posix)
+    paths = images_below(folder)
     if not paths:
         raise UsageError(
             f"--samples {folder}: no images in this folder; accepted are {' '.join(EXTENSIONS)}"

@@ -21,13 +21,14 @@ from gen_models.data.decode import (
 from gen_models.data.images import ImageSet
 from gen_models.data.module import ImageDataModule
 from gen_models.data.options import Options
+from gen_models.data.storage import part_length
 from gen_models.errors import UsageError
 
 TEN = tuple("0123456789")
 CELEBA_CROP = (140, 140)
 CELEBA_SIZE = (64, 64)
-# Faces decoded at a time; with all of them at once the set would be held in memory twice.
-PART = 4096
+Place = Callable[..., Tensor]
+"""From (N, C, H, W) to bytes of that shape, still to be filled: in memory, or on a disk."""
 
 
 @dataclass(frozen=True)
@@ -38,36 +39,37 @@ class Source:
         dataset: The class in `torchvision.datasets`.
         folder: Below the root, where its files lie.
         splits: Its arguments for the training and for the test images.
-        read: From the opened set and the size asked for to images; `resize` is done by the caller
-            where the size still differs.
+        read: From the opened set, the size asked for and the place for large sets to images;
+            `resize` is done by the caller where the size still differs.
     """
 
     dataset: str
     folder: str
     splits: tuple[dict[str, Any], dict[str, Any]]
-    read: Callable[[Any, Size | None], ImageSet]
+    read: Callable[[Any, Size | None, Place], ImageSet]
 
 
-def _read_idx(opened: Any, size: Size | None) -> ImageSet:
+def _read_idx(opened: Any, size: Size | None, place: Place) -> ImageSet:
     return ImageSet(opened.data[:, None], opened.targets.long(), tuple(opened.classes))
 
 
-def _read_cifar(opened: Any, size: Size | None) -> ImageSet:
+def _read_cifar(opened: Any, size: Size | None, place: Place) -> ImageSet:
     images = torch.from_numpy(opened.data).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.tensor(opened.targets), tuple(opened.classes))
 
 
-def _read_svhn(opened: Any, size: Size | None) -> ImageSet:
+def _read_svhn(opened: Any, size: Size | None, place: Place) -> ImageSet:
     images = torch.from_numpy(np.ascontiguousarray(opened.data))
     return ImageSet(images, torch.from_numpy(opened.labels), TEN)
 
 
-def _read_celeba(opened: Any, size: Size | None) -> ImageSet:
+def _read_celeba(opened: Any, size: Size | None, place: Place) -> ImageSet:
     folder = Path(opened.root) / opened.base_folder / "img_align_celeba"
     paths = [folder / name for name in opened.filename]
-    images = torch.zeros(len(paths), 3, *(size or CELEBA_SIZE), dtype=torch.uint8)
-    for start in range(0, len(paths), PART):
-        part = paths[start : start + PART]
+    images = place(len(paths), 3, *(size or CELEBA_SIZE))
+    length = part_length(images)  # all at once, the set would be held in memory twice
+    for start in range(0, len(paths), length):
+        part = paths[start : start + length]
         pictures = read_images(part, size or CELEBA_SIZE, channels=3, crop=CELEBA_CROP)
         for position, picture in enumerate(pictures, start):
             if isinstance(picture, Unreadable):
@@ -212,13 +214,21 @@ class TorchvisionImages(ImageDataModule):
                 f"data.root={self.root}: no complete {self.name} in {folder} (missing or damaged); "
                 "set data.download=true, or data.root to the folder that holds it"
             ) from error
-        images = self.source.read(opened, self.image_size)
-        return self._resized(images)
+        return self._resized(self.source.read(opened, self.image_size, self._place))
+
+    def _place(self, *shape: int) -> Tensor:
+        storage = self.store(math.prod(shape))
+        with storage.told():
+            return storage.empty(*shape, dtype=torch.uint8)
 
     def _resized(self, images: ImageSet) -> ImageSet:
-        if self.image_size is None:
+        stored = images.images
+        if self.image_size in (None, tuple(stored.shape[2:])):
             return images
-        resized: Tensor = resize(images.images, self.image_size)
+        resized = self._place(*stored.shape[:2], *self.image_size)
+        length = part_length(resized)
+        for target, part in zip(resized.split(length), stored.split(length), strict=True):
+            target[:] = resize(part, self.image_size)
         return ImageSet(resized, images.labels, images.classes)
 
     def _dataset_class(self) -> Callable[..., Any]:

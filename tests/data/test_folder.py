@@ -4,7 +4,7 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from gen_models.data import ImageFolder
-from gen_models.data.folder import EXTENSIONS
+from gen_models.data.found import EXTENSIONS, find_images, images_below
 from gen_models.errors import UsageError
 
 
@@ -52,6 +52,38 @@ def test_class_folders_give_sorted_labels_and_may_have_sub_folders(folder):
     assert values(train) == [0, 1, 2, 3]
     assert train.labels.tolist() == [0, 0, 1, 1]
     assert (train.classes, test) == (("cat", "dog"), None)
+
+
+def test_hidden_folders_inside_of_a_class_are_passed_over(folder):
+    names = ["cat/a.png", "cat/.@__thumb/a.png", "cat/more/.old/deep/b.png", "dog/c.png"]
+    train, _ = load(folder({name: number for number, name in enumerate(names)}))
+    assert (values(train), train.labels.tolist()) == ([0, 3], [0, 1])
+
+
+def test_links_to_folders_are_followed_once_and_loops_end(folder):
+    root = folder({"data/cat/b/0.png": 0, "data/dog/1.png": 1, "out/2.png": 2, "out/3.png": 3})
+    (root / "data/cat/more").symlink_to(root / "out")
+    (root / "data/cat/a").symlink_to(root / "data/cat/b")  # its images come by their own path
+    (root / "data/cat/again").symlink_to(root / "data/cat")
+    (root / "data/cat/up").symlink_to(root / "data")  # dogs are no cats
+    (root / "out/back").symlink_to(root / "out", target_is_directory=True)
+    (root / "data/cat/.hidden").symlink_to(root / "data/dog")
+    (root / "data/emu").symlink_to(root / "out")
+    train, _ = load(root / "data")
+    assert (values(train), train.labels.tolist()) == ([0, 2, 3, 1, 2, 3], [0, 0, 0, 1, 2, 2])
+    found = [path.relative_to(root / "data").as_posix() for path, _ in find_images(root / "data")]
+    assert found == [
+        *("cat/b/0.png", "cat/more/2.png", "cat/more/3.png"),
+        *("dog/1.png", "emu/2.png", "emu/3.png"),
+    ]
+
+
+def test_images_keep_the_order_of_their_paths(folder):
+    """The hash of a folder hangs on it."""
+    names = ["c/b/0.png", "c/b.png", "c/a/z/1.png", "c/B/2.png", "c/b-/3.png", "c/b/a/4.png"]
+    root = folder(dict.fromkeys(names, 0))
+    every = sorted(root.rglob("*.png"), key=lambda path: path.as_posix())
+    assert [path for path, _ in find_images(root)] == every == images_below(root)
 
 
 @pytest.mark.parametrize("extra", ["val", "valid", "validation"])
@@ -125,6 +157,18 @@ def test_broken_files_may_be_skipped_with_one_warning_that_names_them(folder):
     assert [path.name for path, _ in data.skipped] == ["00.png", "2.png", "22.png", "23.png"]
 
 
+@pytest.mark.parametrize("below", ["", "train/"])
+def test_classes_that_skipping_leaves_empty_are_named_and_keep_their_number(folder, below):
+    root = folder({f"{below}{name}.png": 0 for name in ("ant/0", "bee/1", "cat/2", "dog/3")})
+    if below:
+        folder({"test/bee/4.png": 4, "test/dog/5.png": 5})
+    for name in ("ant/0", "bee/1", "cat/20"):
+        (root / f"{below}{name}.png").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"\); no training images are left of class ant, bee$"):
+        train, _ = load(root, on_error="skip")
+    assert (train.classes, train.labels.tolist()) == (("ant", "bee", "cat", "dog"), [2, 3])
+
+
 def test_with_nothing_left_skipping_is_no_help(folder):
     (folder({}) / "a.png").touch()
     assert "1 of 1 images cannot be read" in refused(folder({}), on_error="skip")
@@ -153,6 +197,25 @@ def test_folders_without_images_are_named_with_the_extensions(tmp_path):
 )
 def test_mixed_layouts_are_refused(folder, names, message):
     assert message in refused(folder(dict.fromkeys(names, 0)))
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [("Test", "Train"), ("testing", "training"), ("test", "val"), ("TEST", "a"), ("a", "valid")],
+)
+def test_a_split_by_another_name_is_no_class(folder, splits):
+    """Test images would be trained on."""
+    root = folder({f"{split}/{name}.png": 0 for split in splits for name in "ab"})
+    message = refused(root)
+    named = ", ".join(split for split in splits if split != "a")
+    assert f"no train folder, so that {named} would be read as classes" in message
+    assert "call the folders of splits train (there must be one) and val, valid," in message
+
+
+def test_classes_may_hold_the_name_of_a_split_in_theirs(folder):
+    (folder({"latest/a.png": 0, "trains/b.png": 1}) / "test").mkdir()
+    train, test = load(folder({}))
+    assert (train.classes, test) == (("latest", "trains"), None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from gen_models.checkpoints import check_data
 from gen_models.data.ranges import to_pixels
 from gen_models.errors import UsageError
 
@@ -118,6 +119,28 @@ def test_a_checkpoint_goes_back_only_to_its_own_splits(noise):
     for options in ({"count": 41}, {"validation": 0.3}, {"limit": 8}):
         with pytest.raises(UsageError, match="made on other data or other splits"):
             noise(batch_size=4, **options).load_state_dict(state)
+
+
+def test_a_checkpoint_is_held_against_the_data_whatever_their_class_is_called(noise):
+    class Renamed(noise):
+        """Keeps more of itself than others do."""
+
+        def state_dict(self):
+            return {**super().state_dict(), "more": 1}
+
+        def load_state_dict(self, state_dict):
+            assert state_dict["more"] == 1
+            super().load_state_dict(state_dict)
+
+    for made, read in ((noise, Renamed), (Renamed, noise), (Renamed, Renamed)):
+        own = {made.__qualname__: ready(made(batch_size=4)).state_dict()}
+        checkpoint = {"state_dict": {}, "epoch": 3, "loops": {"fit_loop": {}}, **own}
+        check_data(read(batch_size=4), checkpoint)
+        with pytest.raises(UsageError, match="made on other data or other splits than this noise"):
+            check_data(read(batch_size=4, count=41), checkpoint)
+        with pytest.raises(UsageError, match=r"data.split_seed=0, this run has 1"):
+            check_data(read(batch_size=4, split_seed=1), checkpoint)
+    check_data(noise(batch_size=4), {"state_dict": {}})
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from PIL import Image
 from gen_models.data import ImageFolder, TorchvisionImages
 from gen_models.errors import UsageError
 
+from .test_storage import mapped
+
 REPOSITORY = Path(__file__).parents[2]
 REAL = Path(os.environ.get("GEN_MODELS_DATA", REPOSITORY.parent / "shared" / "data"))
 PARTS = {"train": 12, "t10k": 5}
@@ -171,10 +173,29 @@ def celeba_root(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("image_size", "shape"), [(None, (3, 64, 64)), ([20, 10], (3, 20, 10))])
 def test_celeba_is_cropped_to_140_and_resized(celeba_root, image_size, shape, monkeypatch):
-    monkeypatch.setattr("gen_models.data.torchvision_sets.PART", 2)
+    monkeypatch.setattr("gen_models.data.storage.PART_BYTES", 2 * 3 * 20 * 10)
     train, test = TorchvisionImages("celeba", celeba_root, image_size=image_size).load()
     assert (len(train), len(test), train.shape, train.labels) == (3, 2, shape, None)
     assert train.images.min() > 240
+
+
+@pytest.mark.parametrize("size", [[20, 10], None])
+def test_what_is_decoded_or_resized_lies_where_in_memory_says(
+    celeba_root, idx_root, size, monkeypatch
+):
+    monkeypatch.setattr("gen_models.data.storage.PART_BYTES", 2 * 3 * 20 * 10)  # two faces
+    mnist, name, _ = idx_root
+    for root, dataset, placed in (
+        (celeba_root, "celeba", True),
+        (mnist, name, size is not None),  # what torchvision holds in memory as it is stays there
+    ):
+        sets = [
+            TorchvisionImages(dataset, root, image_size=size, in_memory=place).load()
+            for place in (True, False)
+        ]
+        for memory, disk in zip(*sets, strict=True):
+            assert torch.equal(memory.images, disk.images)
+            assert (mapped(memory.images), mapped(disk.images)) == (False, placed)
 
 
 def test_a_broken_face_is_named(celeba_root):
