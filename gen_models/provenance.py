@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -68,7 +69,7 @@ def make_record(
         parameters=parameters(model),
         budget=Budget(model.images_seen, model.iterations, *seconds),
         values=tuple(values),
-        curves=tuple(curves(model.history)),
+        curves=tuple(curves(model.history, selection)),
         pictures=tuple(pictures),
         events=tuple(Event(**event) for event in model.events),
         sampling=sampling(model),
@@ -97,15 +98,23 @@ def parameters(model: torch.nn.Module) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def curves(history: Sequence[dict[str, float]], points: int = 200) -> list[Curve]:
-    """What was logged, over images seen: at most `points` + 1 points, with the last."""
+def curves(
+    history: Sequence[dict[str, float]], selection: str = "", points: int = 200
+) -> list[Curve]:
+    """What was logged, over images seen: at most `points` + 1 points, with the last.
+
+    The curve named `selection` keeps its lowest value too, where `best.ckpt` was saved.
+    """
     names = dict.fromkeys(key for row in history for key in row if key not in AXES)
     made = []
     for name in names:
         rows = [row for row in history if name in row]
-        kept = rows[:: -(-len(rows) // points)]
-        if kept[-1] is not rows[-1]:
-            kept.append(rows[-1])
+        places = {*range(0, len(rows), -(-len(rows) // points)), len(rows) - 1}
+        if name == selection:
+            finite = [i for i, row in enumerate(rows) if math.isfinite(row[name])]
+            # Of equal ones the first, which the checkpoint is of.
+            places |= {min(finite, key=lambda i: rows[i][name])} if finite else set()
+        kept = [rows[i] for i in sorted(places)]
         numbers = [row[name] if abs(row[name]) < float("inf") else None for row in kept]
         images = tuple(int(row["images"]) for row in kept)
         # A run that was begun by an older version has looked at no clock for a part of its rows.

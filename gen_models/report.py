@@ -15,7 +15,7 @@ from gen_models.reporting.watch import watch
 
 
 def main(words: list[str] | None = None) -> int:
-    """Write the comparison of all runs at or below the folders; 2 if there are none."""
+    """Write the comparison of all runs at or below the folders, each once; 2 if there are none."""
     parser = argparse.ArgumentParser(
         prog="python -m gen_models.report",
         description=__doc__,
@@ -36,7 +36,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _compared(options: argparse.Namespace) -> int:
-    runs = [run for folder in options.folders for run in find_runs(folder)]
+    found = [run for folder in options.folders for run in find_runs(folder)]
+    runs = list({run.resolve(): run for run in found}.values())
     if not runs:
         places = ", ".join(str(folder) for folder in options.folders)
         print(f"error: no run folder (with a record.json) in {places}", file=sys.stderr)

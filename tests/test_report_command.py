@@ -22,6 +22,14 @@ def test_runs_from_different_places_enter_one_report(tmp_path, capsys):
     assert "fid_digits64_1293_test" in text
 
 
+def test_a_run_that_is_named_twice_counts_once(tmp_path, capsys):
+    runs = REPOSITORY / "benchmarks/quality/digits"
+    twice = [str(runs), str(runs / "0-vae-seed0"), str(runs / ".." / "digits")]
+    assert main([*twice, "--out", str(tmp_path)]) == 0
+    assert "Comparison of 10 runs" in capsys.readouterr().out
+    assert "run again later" not in (tmp_path / "report.md").read_text()
+
+
 def test_no_run_is_said_in_one_line(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     told = capsys.readouterr().err

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from gen_models.reporting import words
 from gen_models.reporting.agreement import condensed, disagreements
 from gen_models.reporting.cells import Table
-from gen_models.reporting.configurations import differing, flat
-from gen_models.reporting.groups import MEASURED, WATCHED, Group
+from gen_models.reporting.configurations import below, differing, flat
+from gen_models.reporting.groups import ASIDE, FILES, MEASURED, Group
 from gen_models.reporting.words import few, together
 
 
@@ -80,13 +80,15 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
 def _unlike(group: Group) -> list[str]:
     """In what the configurations of one model's runs differ, though they count as one."""
     configs = [flat(run.record.config) for run in (*group.runs, *group.repeated)]
-    keys = [key for key in differing(configs) if not key.startswith(WATCHED)]
-    measured = [key for key in keys if key.startswith(MEASURED)]
-    later = [key for key in keys if key not in measured]
+    keys = [key for key in differing(configs) if not below(key, ASIDE)]
+    measured = [key for key in keys if below(key, MEASURED)]
+    files = [key for key in keys if f"{key}.folder" in FILES or key in FILES]
+    later = [key for key in keys if key not in (*measured, *files)]
     told = {
         "its runs were measured by different settings; each number counts those that have it": (
             measured
         ),
+        "its runs are of different files, and count as seeds of one model": files,
         "older runs lack keys that came later, and count as run by the defaults": later,
     }
     return [f"{group.label}: {what} ({few(which)})." for what, which in told.items() if which]

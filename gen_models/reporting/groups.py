@@ -1,12 +1,13 @@
 """Which runs may be compared (a section), and which are one model over several seeds (a group)."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gen_models.records import Record
-from gen_models.reporting.configurations import ABSENT, differing, plain
+from gen_models.reporting.configurations import ABSENT, below, differing, flat, plain
 from gen_models.reporting.defaults import completed
 from gen_models.reporting.runs import Run
 
@@ -14,11 +15,23 @@ CROWD = 12
 """Groups of a section beyond which they are a search: counted, not named; no lines of their own."""
 
 
-MEASURED = "evaluation."
-"""How the keys begin that say how a run was measured."""
+MEASURED = ("evaluate", "evaluation")
+"""The keys, and what lies below them, that say how a run was measured."""
 
-WATCHED = ("logger", "trainer.enable_progress_bar", "trainer.log_every_n_steps", "trust")
-"""How the keys begin that say how training was looked at, which changes nothing in it."""
+ASIDE = (
+    "data.download",
+    "data.in_memory",
+    "logger",
+    "resume",
+    "save_seconds",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trust",
+)
+"""Likewise, how training was watched, kept and gone on with, which changes nothing in it."""
+
+FILES = ("samples", "ckpt_path.folder")
+"""Likewise, which files a run is of. Each seed may have its own, as samples of one program have."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +135,16 @@ def _groups(runs: Sequence[Run]) -> tuple[Group, ...]:
 def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
     """A model's runs, apart where their configurations differ in more than the seed.
 
-    How a run was measured does not tell it from others, as its values say that by themselves; but
-    for a seed that was measured in several ways, which are then what is compared.
+    How a run was measured does not tell it from others, as its values say that by themselves, nor
+    does the folder of its file; but for a seed that has several of them, which are then what is
+    compared.
     """
-    configs = completed([run.record for run in runs])
-    keys = [key for key in differing(configs) if not key.startswith(WATCHED)]
-    trained = [key for key in keys if not key.startswith(MEASURED)]
-    if len(keys) > len(trained) and _once(runs, configs, trained):
-        keys = trained
+    configs = [_divided(config) for config in completed([run.record for run in runs])]
+    keys = [key for key in differing(configs) if not below(key, ASIDE)]
+    for parts in (MEASURED, FILES):
+        fewer = [key for key in keys if not below(key, parts)]
+        if len(_seeds(runs, configs, fewer)) == len(_seeds(runs, configs, keys)):
+            keys = fewer
     variants: dict[tuple[str, ...], list[Run]] = {}
     for run, config in zip(runs, configs, strict=True):
         variants.setdefault(tuple(config.get(key, ABSENT) for key in keys), []).append(run)
@@ -141,13 +156,27 @@ def _variants(model: str, runs: Sequence[Run]) -> Iterator[Group]:
         yield _group(f"{model} ({', '.join(words)})" if words else model, members)
 
 
-def _once(runs: Sequence[Run], configs: Sequence[Mapping[str, str]], keys: Sequence[str]) -> bool:
-    """Whether no seed of a configuration, as far as `keys` tell them apart, was run twice."""
-    seeds = [
+def _divided(config: Mapping[str, str]) -> dict[str, str]:
+    """A checkpoint's path as its name, which says best or last, and its folder.
+
+    >>> _divided({"ckpt_path": '"/a/best.ckpt"'})
+    {'ckpt_path': '"best.ckpt"', 'ckpt_path.folder': '"/a"'}
+    """
+    path = json.loads(config.get("ckpt_path", "null"))
+    if not isinstance(path, str):
+        return dict(config)
+    folder, _, name = path.replace("\\", "/").rpartition("/")
+    return {**config, **flat({"ckpt_path": name, "ckpt_path.folder": folder})}
+
+
+def _seeds(
+    runs: Sequence[Run], configs: Sequence[Mapping[str, str]], keys: Sequence[str]
+) -> set[tuple[Any, ...]]:
+    """The seeds of the configurations, as far as `keys` tell these apart."""
+    return {
         (run.record.seed, *(config.get(key, ABSENT) for key in keys))
         for run, config in zip(runs, configs, strict=True)
-    ]
-    return len(set(seeds)) == len(seeds)
+    }
 
 
 def _told(keys: Sequence[str], values: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Where a section's numbers come from: configurations, code, machines, and the commands."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,9 @@ from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.configurations import ABSENT, differing, flat, plain
 from gen_models.reporting.defaults import RUN
 from gen_models.reporting.groups import Group
+
+OWN = ("seed=", "resume=", "hydra.run.dir=", "hydra.sweep.dir=")
+"""How the words of a command begin that speak of one run and its folder alone."""
 
 WIDTH = 40
 """Characters of a value in a table; report.json has the rest."""
@@ -58,8 +60,8 @@ def origins(groups: Sequence[Group]) -> Origins:
 def differences(groups: Sequence[Group]) -> dict[str, dict[str, str]]:
     """By dotted key and label, in full: where configurations differ, as JSON text or "absent".
 
-    Seeds and paths are left out, as they are where runs are put into groups, and Hydra's mark of a
-    factory, which follows from the target.
+    Seeds and places are left out, as they are where runs are put into groups, and Hydra's mark of
+    a factory, which follows from the target.
     """
     configs = {group.label: flat(_records(group)[0].config) for group in groups}
     return {
@@ -111,8 +113,9 @@ def _configurations(groups: Sequence[Group]) -> Table:
         for key, values in differences(groups).items()
     ]
     caption = (
-        "What differs between the configurations, but for seeds and paths. A key that is absent has"
-        " its default, or nothing to stand for. Long values are cut: report.json has all of them."
+        "What differs between the configurations, but for seeds and where data, caches and logs"
+        " lie. A key that is absent has its default, or nothing to stand for. Long values are cut:"
+        " report.json has all of them."
     )
     return _table(caption, "Key", groups, rows)
 
@@ -125,18 +128,19 @@ def _table(caption: str, head: str, groups: Sequence[Group], rows: Sequence[Row]
     return Table(caption, (Cell(head), *(Cell(group.label) for group in groups)), tuple(rows))
 
 
-def _words(command: str) -> list[str]:
-    """Words as Hydra was given them; what stands in quotes is one, and keeps them."""
-    return re.findall(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""", _one_line(command))
-
-
 def _without_seed(command: str) -> tuple[str, ...]:
-    """A command that others may share but for the seed; of another program, all of it."""
-    words = tuple(_words(command))
-    # A quotation mark without its partner is in no word.
-    if " ".join(words[:2]) != RUN or len(" ".join(words)) < len(_one_line(command)):
+    """Words of a command that others may share but for the seed; of another program all in one.
+
+    How a run was gone on with is left out: made again, it is begun.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation mark without its partner
+        words = []
+    # A word over several lines is left as it was recorded: what is told stands on one.
+    if " ".join(words[:2]) != RUN or not "".join(words).isprintable():
         return (_one_line(command),)
-    return tuple(word for word in words if not word.startswith("seed="))
+    return tuple(word for word in words if word != "ckpt_path=last" and not word.startswith(OWN))
 
 
 def _joined(words: tuple[str, ...], seeds: Sequence[int]) -> str:

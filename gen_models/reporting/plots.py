@@ -150,14 +150,22 @@ def _no_seconds(lines: Sequence[Line], records: Sequence[Record]) -> str:
     lacking = [line.label for line in lines if not all(curve.seconds for curve in line.seeds)]
     if lacking and records:
         return f"Not drawn over seconds, which were not recorded for {together(lacking)}."
-    machines = dict.fromkeys(_machine(record.hardware) for record in records)
-    if len(machines) > 1:
-        return f"Not drawn over seconds, because machines differ: {together(list(machines))}."
-    return ""
+    machines = [record.hardware for record in records]
+    if all(machine == machines[0] for machine in machines):
+        return ""
+    told = dict.fromkeys(_machine(machine) for machine in machines)
+    if len(told) == 1:
+        names = dict.fromkeys(name for machine in machines for name in machine)
+        apart = [n for n in names if any(m.get(n) != machines[0].get(n) for m in machines)]
+        told = dict.fromkeys(_machine(machine, apart) for machine in machines)
+    return f"Not drawn over seconds, because machines differ: {together(list(told))}."
 
 
-def _machine(hardware: Mapping[str, object]) -> str:
-    return f"{hardware.get('device', 'unknown')} ({hardware.get('processor', 'unknown')})"
+def _machine(hardware: Mapping[str, object], others: Sequence[str] = ()) -> str:
+    """Device and processor, and further facts, as threads and cores are."""
+    facts = [f"{name} {hardware.get(name, 'unknown')}" for name in others]
+    processor = str(hardware.get("processor", "unknown"))
+    return f"{hardware.get('device', 'unknown')} ({', '.join([processor, *facts])})"
 
 
 def _overtrained(lines: Sequence[Line]) -> str:

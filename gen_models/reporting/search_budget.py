@@ -11,6 +11,7 @@ from gen_models.reporting.drawing import Style, blank, label, legend, styles, sv
 from gen_models.reporting.estimates import number
 from gen_models.reporting.groups import Group
 from gen_models.reporting.plots import Plot, panel
+from gen_models.reporting.words import together
 
 ENOUGH = 5
 """Configurations of one model that make a search."""
@@ -126,6 +127,8 @@ def _tried(group: Group, name: str) -> Configuration:
 def bought(groups: Sequence[Group]) -> tuple[str, list[str]] | None:
     """Who is expected ahead with one configuration and with all, and each model's expectations.
 
+    Only scores of one name are ranked, that of most models: others count other images.
+
     Args:
         groups: Of one section.
 
@@ -135,12 +138,21 @@ def bought(groups: Sequence[Group]) -> tuple[str, list[str]] | None:
     found = searches(groups)
     if not found:
         return None
-    least = min(len(search.tried) for search in found)
-    ahead = {k: min(found, key=lambda search: search.expected(k)[0]).model for k in (1, least)}
-    then = "as" if ahead[1] == ahead[least] else ahead[least]
-    clause = f"{ahead[1]} is expected ahead with 1 configuration, {then} with {least}"
     told = [f"{search.value}, {search.model}: {_told(search)}." for search in found]
-    return clause if len(found) > 1 else f"{found[0].model} was searched", told
+    values = [search.value for search in found]
+    shared = max(values, key=values.count)
+    ranked = [search for search in found if search.value == shared]
+    others = [search.model for search in found if search.value != shared]
+    if len(ranked) == 1:
+        models = together([search.model for search in found])
+        why = ", measured by different scores, and are not compared"
+        return f"{models} were searched{why}" if others else f"{models} was searched", told
+    least = min(len(search.tried) for search in ranked)
+    ahead = {k: min(ranked, key=lambda search: search.expected(k)[0]).model for k in (1, least)}
+    then = "as" if ahead[1] == ahead[least] else ahead[least]
+    if others:
+        told.append(f"Not ranked, because measured by another score: {together(others)}.")
+    return f"{ahead[1]} is expected ahead with 1 configuration, {then} with {least}", told
 
 
 def search_plots(groups: Sequence[Group]) -> list[Plot]:

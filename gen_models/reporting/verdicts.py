@@ -164,8 +164,12 @@ def _paired(first: Sequence[float], second: Sequence[float]) -> tuple[float, flo
 def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, str]:
     groups = (first, second)
     parts = [variance(numbers) / len(numbers) for numbers in groups]
-    below = sum(part**2 / (len(numbers) - 1) for part, numbers in zip(parts, groups, strict=True))
-    freedom = sum(parts) ** 2 / below if below else math.inf
+    freedom, largest = math.inf, max(parts)
+    if largest:
+        # Of large numbers, the squares of the parts themselves would be too large for a float.
+        shares = [part / largest for part in parts]
+        squares = zip(shares, groups, strict=True)
+        freedom = sum(shares) ** 2 / sum(s**2 / (len(numbers) - 1) for s, numbers in squares)
     return math.sqrt(sum(parts)), freedom, f"Welch's t over {len(first)} and {len(second)} seeds"
 
 

@@ -25,7 +25,15 @@ def test_configurations_that_differ_are_models_apart(record, value, groups):
     made = groups(
         *(
             record(
-                "vae", seed, config={"model": {"latent_dim": d}, "seed": seed, "at": f"/r/{seed}"}
+                "vae",
+                seed,
+                config={
+                    "model": {"latent_dim": d},
+                    "seed": seed,
+                    "data": {"root": f"/r/{seed}"},
+                    "logger": {"mine": {"at": f"/r/{seed}"}},
+                    "callbacks": {"mine": {"at": rf"C:\r\{seed}"}},
+                },
             )
             for seed in (0, 1)
             for d in (8, 16)
@@ -44,6 +52,74 @@ def test_many_differences_still_give_labels_of_their_own(record, groups):
     sweep = [{"a": a, "b": a, "c": c, "d": c} for a, c in ((1, 1), (2, 1), (2, 2))]
     made = groups(*(record(config=config, seed=i) for i, config in enumerate(sweep)))
     assert len({group.label for group in made}) == 3
+
+
+SEEDS = (0, 1)
+
+
+def from_files(record, groups, **files):
+    """Labels of two seeds of each name, with a file for each seed, and their counts."""
+    runs = [
+        record("gan", seed, config={"model": {"latent_dim": 8}, key: path.format(seed=seed)})
+        for key, paths in files.items()
+        for path in paths
+        for seed in SEEDS
+    ]
+    return [(group.label, len(group.finished), len(group.repeated)) for group in groups(*runs)]
+
+
+def test_sets_of_one_name_are_seeds_and_those_of_one_seed_are_compared(record, groups):
+    """Without a name, two programs' `samples.npz` have the same one."""
+    assert from_files(record, groups, samples=["/flow/{seed}.npz"]) == [("gan", 2, 0)]
+    named = [
+        record("samples", config={"seed": 0, "samples": f"/{name}/samples.npz"}, created=created)
+        for name, created in (
+            ("diffusion", "2026-01-01T00:00:00"),
+            ("flow", "2026-01-02T00:00:00"),
+            ("flow", "2026-01-03T00:00:00"),
+        )
+    ]
+    made = groups(*named)
+    assert [(group.label, len(group.finished), len(group.repeated)) for group in made] == [
+        ("samples (samples=/diffusion/samples.npz)", 1, 0),
+        ("samples (samples=/flow/samples.npz)", 1, 1),
+    ]
+
+
+def test_checkpoints_are_told_apart_by_name_and_where_a_seed_has_two_by_folder(record, groups):
+    best, last = "/r/{seed}/best.ckpt", "/r/{seed}/last.ckpt"
+    assert from_files(record, groups, ckpt_path=[best]) == [("gan", 2, 0)]
+    assert from_files(record, groups, ckpt_path=[best, last]) == [
+        ("gan (ckpt_path=best.ckpt)", 2, 0),
+        ("gan (ckpt_path=last.ckpt)", 2, 0),
+    ]
+    assert from_files(record, groups, ckpt_path=["/a/last.ckpt", "/b/last.ckpt"]) == [
+        ("gan (folder=/a)", 2, 0),
+        ("gan (folder=/b)", 2, 0),
+    ]
+
+
+def test_a_start_from_a_checkpoint_is_no_start_from_scratch(record, groups):
+    starts = (None, "/pre/last.ckpt", None)
+    made = groups(*(record(seed=s, config={"ckpt_path": p}) for s, p in enumerate(starts)))
+    assert [(group.label, len(group.finished)) for group in made] == [
+        ("vae (ckpt_path=null)", 2),
+        ("vae (ckpt_path=last.ckpt)", 1),
+    ]
+
+
+def test_that_seeds_are_of_different_files_is_said(record, groups):
+    paths = [f"/flow/{seed}.npz" for seed in SEEDS]
+    made = groups(*(record(seed=s, config={"samples": path}) for s, path in enumerate(paths)))
+    assert all_findings(made, measurement_table(made), cost_table(made))["Conditions"][-1] == (
+        "vae: its runs are of different files, and count as seeds of one model (samples)."
+    )
+
+
+def test_a_value_with_a_slash_or_an_umlaut_is_a_value(record, groups):
+    for values in (("a/b", "a/c"), ("größe", "size")):
+        made = groups(*(record(seed=s, config={"note": v}) for s, v in enumerate(values)))
+        assert len(made) == 2
 
 
 OLD = {"model": {"latent_dim": 16}, "max_images": 9}
@@ -129,6 +205,41 @@ def test_how_training_was_watched_makes_no_other_model(record, groups):
     other = loud | {"trainer": {"enable_progress_bar": True, "precision": 16}}
     made = groups(*(record(seed=s, config=c) for s, c in enumerate((quiet, other))))
     assert [group.label for group in made] == ["vae (precision=32)", "vae (precision=16)"]
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "behind"),
+    [
+        ("resume", False, True),
+        ("save_seconds", 300.0, 60.0),
+        ("data.download", False, True),
+        ("data.in_memory", "auto", False),
+    ],
+)
+def test_how_a_run_went_on_makes_no_other_model(record, groups, key, before, behind):
+    """A sweep that was ended and gone on with has seeds of the first command and of the second."""
+
+    def config(value):
+        part, _, name = key.rpartition(".")
+        return {"model": {"latent_dim": 16}, **({part: {name: value}} if part else {name: value})}
+
+    made = groups(*(record(seed=s, config=config(v)) for s, v in enumerate((before, behind))))
+    assert [(group.label, len(group.finished)) for group in made] == [("vae", 2)]
+    told = all_findings(made, measurement_table(made), cost_table(made))
+    assert "Conditions" not in told
+
+
+def test_a_run_that_was_not_measured_is_no_other_model(record, groups):
+    made = groups(
+        *(
+            record(seed=s, config={"evaluate": e}, values=() if not e else record().values)
+            for s, e in enumerate((True, True, False))
+        )
+    )
+    assert [(group.label, len(group.finished)) for group in made] == [("vae", 3)]
+    table = measurement_table(made)
+    assert [row.values[0].name for row in table.rows] == ["fid_digits64_1000_test"]
+    assert "measured by different settings" in str(all_findings(made, table, cost_table(made)))
 
 
 def test_a_seed_that_was_measured_in_two_ways_is_compared_with_itself(record, groups):

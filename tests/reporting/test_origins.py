@@ -1,6 +1,7 @@
 """What differs between configurations, and commands that make runs again."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -48,18 +49,35 @@ def test_a_seed_by_default_is_said_and_a_repeated_one_said_once(commands):
     assert commands(("python run.py data.seed=3", 0)) == ("python run.py data.seed=3 seed=0",)
 
 
-def test_words_are_quoted_for_a_shell_as_hydra_had_them(commands):
-    features, tagged = "evaluation/features=[random,components]", "name='a b'"
-    (told,) = commands((f"python run.py {features} {tagged}", 0))
-    assert told == f"python run.py '{features}' 'name='\"'\"'a b'\"'\"'' seed=0"
+def test_words_reach_hydra_as_it_had_them(commands):
+    """run.py records its words quoted for a shell."""
+    asked = ["evaluation/features=[random,components]", "name='a  b'", "+model.part={size: 3}"]
+    recorded = [(shlex.join(["python", "run.py", *asked, f"seed={seed}"]), seed) for seed in (0, 1)]
+    (told,) = commands(*recorded)
+    assert shlex.split(told) == ["python", "run.py", "-m", *asked, "seed=0,1"]
+    assert commands(recorded[0]) == (recorded[0][0],)
+
+
+def test_a_run_that_was_gone_on_with_is_made_again_from_its_start(commands):
+    words = ("resume=true", "hydra.run.dir=runs/a", "ckpt_path=last", "hydra.sweep.dir=runs/b")
+    runs = [
+        (f"python run.py model=vae {word} seed={seed}", seed) for seed, word in enumerate(words)
+    ]
+    assert commands(*runs) == ("python run.py -m model=vae seed=0,1,2,3",)
+    start = "python run.py ckpt_path=pre/last.ckpt seed=0"
+    assert commands((start, 0)) == (start,)
 
 
 @pytest.mark.parametrize(
-    "command", ["python -m gen_models.evaluate --samples a", "python run.py 'x"]
+    "command", ["python -m gen_models.evaluate --samples a", "python run.py 'x", "mine 'a b' c"]
 )
 def test_what_is_no_run_stays_as_it_is(commands, command):
     assert commands((command, 0), (command, 1)) == (command,)
     assert commands((f"{command}\n rm", 0)) == (f"{command} rm",)
+
+
+def test_a_command_is_told_on_one_line(commands):
+    assert commands(("python run.py\n 'name=a\nrm'", 0)) == ("python run.py 'name=a rm'",)
 
 
 def test_measuring_again_follows_training(record):
@@ -71,11 +89,11 @@ def test_only_what_differs_is_shown_and_in_full_in_the_numbers(tmp_path, run, re
     long = "w" * 3 * WIDTH
     vae = {"_target_": "gen_models.models.VAE", "_partial_": True, "beta": 4.0, "note": long}
     gan = {"_target_": "gen_models.models.GAN", "latent": 8}
-    shared = {"latent_dim": 16, "root": "/data"}
+    shared = {"latent_dim": 16, "data": {"root": "/data"}}
     made = [
         record("vae", 0, config={"model": vae, "seed": 0, **shared}),
         record("vae", 1, config={"model": vae, "seed": 1, **shared}),
-        record("gan", 0, config={"model": gan, "seed": 0, **shared, "root": "/else"}),
+        record("gan", 0, config={"model": gan, "seed": 0, **shared, "data": {"root": "/else"}}),
     ]
     table = origins(groups(*made)).configurations
     shown = {row.head.text: [cell.text for cell in row.cells] for row in table.rows}

@@ -139,6 +139,20 @@ def test_seconds_that_cannot_be_compared_are_left_out_with_the_reason(scored, dr
     )
     other = scored("gan", 0, 5.0, hardware={"device": "cpu", "processor": "another"})
     assert [len(plot.panels) for plot in drawn(timed, other)[0]] == [1]
+    machine = timed.hardware | {"threads": 1}
+    one, two, legs = (
+        scored("vae", 0, 5.0, hardware=machine),
+        scored("gan", 0, 5.0, hardware=machine | {"threads": 2}),
+        scored("gan", 0, 5.0, hardware=machine | {"threads in training": "2, then 1"}),
+    )
+    assert [len(plot.panels) for plot in drawn(one, one)[0]] == [2]
+    shown, *_ = drawn(one, two)
+    assert [len(plot.panels) for plot in shown] == [1]
+    assert shown[0].notes == (
+        "Not drawn over seconds, because machines differ: cpu (some processor, threads 1) and cpu"
+        " (some processor, threads 2).",
+    )
+    assert [len(plot.panels) for plot in drawn(one, legs)[0]] == [1]
     bystander = scored("gan", 0, curves=(), hardware={"device": "H100"})
     assert [len(plot.panels) for plot in drawn(timed, bystander)[0]] == [2]
 

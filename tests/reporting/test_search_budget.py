@@ -10,7 +10,7 @@ import pytest
 from gen_models.records import Curve
 from gen_models.reporting.estimates import number
 from gen_models.reporting.report import find_runs, write_comparison
-from gen_models.reporting.search_budget import Configuration, Search, search_plots, searches
+from gen_models.reporting.search_budget import Configuration, Search, bought, search_plots, searches
 
 TRIED = (
     Configuration("", 3.0, 31.0),
@@ -91,6 +91,46 @@ def test_a_run_without_its_score_is_one_that_failed(groups, record, value, curve
     (search,) = searches(groups(*runs))
     # Of two names as short as each other, always the same one.
     assert (search.failed, search.value) == (1, "fid_digits64_1293_test")
+
+
+@pytest.fixture
+def searched(groups, record, value):
+    """Six configurations each of models: how many images count, and the lowest score."""
+
+    def make(**models):
+        return groups(
+            *(
+                record(
+                    model,
+                    0,
+                    value(lowest + rate, f"fid_digits64_{count}_test"),
+                    curves=(Curve(SELECTION, (640,), (1.0 + rate,)),),
+                    selection=SELECTION,
+                    config={"model": {"lr": rate}},
+                )
+                for model, (count, lowest) in models.items()
+                for rate in range(6)
+            )
+        )
+
+    return make
+
+
+def test_only_scores_of_one_name_are_ranked(searched):
+    """A distance from fewer images is larger, whatever the model."""
+    clause, told = bought(searched(wgan=(200, 1.0), vae=(1293, 20.0), gan=(1293, 25.0)))
+    assert clause == "vae is expected ahead with 1 configuration, as with 6"
+    assert told[-1] == "Not ranked, because measured by another score: wgan."
+    assert [line.partition(":")[0] for line in told[:-1]] == [
+        "fid_digits64_200_test, wgan",
+        "fid_digits64_1293_test, vae",
+        "fid_digits64_1293_test, gan",
+    ]
+    clause, told = bought(searched(vae=(1293, 20.0), gan=(200, 25.0)))
+    assert clause == (
+        "vae and gan were searched, measured by different scores, and are not compared"
+    )
+    assert len(told) == 2
 
 
 def test_the_figure_says_what_it_draws(sweep):

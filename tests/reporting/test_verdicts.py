@@ -56,6 +56,14 @@ def test_other_seeds_are_welchs(runs, draws, n, m):
     assert found.test == f"Welch's t over {n} and {m} seeds"
 
 
+@pytest.mark.parametrize("scale", [1e80, 1e-80])
+def test_the_unit_of_numbers_moves_no_p(runs, draws, scale):
+    """A model that diverged may score 1e80, and its comparison must still be written."""
+    a, b = draws(2, 3)
+    found = verdict(runs(scale * a), runs(scale * b, [7, 8, 9]))
+    assert found.p == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue, rel=1e-9)
+
+
 def test_the_seeds_choose_the_test_and_never_the_smaller_p(runs):
     """Seeds that share little make pairing the dearer test: with the same seeds it is paid."""
     a, b = [1.0, 1.1, 1.2], [1.6, 1.4, 1.5]
