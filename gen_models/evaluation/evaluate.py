@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy
@@ -27,18 +27,38 @@ def evaluate(evidence: Evidence, measurements: Sequence[Measurement]) -> list[Va
         measurements: What to measure, in the order of the report.
 
     Returns:
-        The values; where one does not apply, its `reason` says why.
+        The values; where one does not apply, its `reason` says why. A name stands once, with what
+        the first measurement of that name gave, and a warning tells where another gave otherwise.
     """
-    values: list[Value] = []
+    given: dict[str, tuple[Measurement, Value]] = {}
     for measurement in measurements:
-        reason = missing(measurement, evidence)
-        if reason is not None:
-            values += [replace(v, reason=reason) for v in measurement.blanks(evidence)]
-            continue
-        # Each from the seed: what a measurement says does not depend on those before it.
-        with undisturbed(evidence.model, evidence.seed):
-            values += measured(measurement, evidence)
-    return values
+        other: dict[str, str] = {}
+        for value in _values(measurement, evidence):
+            first, kept = given.setdefault(value.name, (measurement, value))
+            if value != kept:  # a record takes no name twice, and training would be lost for it
+                other[value.name] = _called(first)
+        if other:
+            warnings.warn(
+                f"{', '.join(other)}: {_called(measurement)} gives otherwise than "
+                f"{', '.join(dict.fromkeys(other.values()))}, which is kept; leave one of them out "
+                "(evaluation.measurements.NAME=null)",
+                stacklevel=2,
+            )
+    return [value for _, value in given.values()]
+
+
+def _values(measurement: Measurement, evidence: Evidence) -> list[Value]:
+    reason = missing(measurement, evidence)
+    if reason is not None:
+        return [replace(v, reason=reason) for v in measurement.blanks(evidence)]
+    # Each from the seed: what a measurement says does not depend on those before it.
+    with undisturbed(evidence.model, evidence.seed):
+        return measured(measurement, evidence)
+
+
+def _called(measurement: Measurement) -> str:
+    """A measurement with its choices, where it says them."""
+    return repr(measurement) if is_dataclass(measurement) else type(measurement).__name__
 
 
 def missing(measurement: Measurement, evidence: Evidence) -> str | None:

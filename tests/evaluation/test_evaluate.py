@@ -1,6 +1,8 @@
 """The harness on ten-line models with known answers; it needs no model of ours."""
 
 import copy
+import warnings
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -293,6 +295,36 @@ def test_a_measurement_that_fails_costs_the_others_nothing_and_is_named():
     reason = values["reconstruction_mse_test_360"].reason
     assert reason == "failed: RuntimeError: a defect of two lines"
     assert values["elbo_nats_test"].value is not None
+
+
+def test_a_name_that_two_measurements_give_stands_once():
+    """A record refuses a name that stands twice, which would be after training."""
+    found = evidence(Resampler(digits().train.images))
+    noise, blur = FrechetDistance(), FrechetDistance(ladder="blur")
+    alone = evaluate(found, [noise])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they agree
+        both = evaluate(found, [noise, blur, noise])
+    names = [value.name for value in both]
+    assert both[: len(alone)] == alone
+    assert len(set(names)) == len(names)
+    assert [name.split("_digits64")[0] for name in names[len(alone) :]] == ["fid_as_blur"]
+
+
+def test_where_two_measurements_give_one_name_otherwise_the_first_is_kept_and_both_are_named():
+    @dataclass(frozen=True)
+    class Off(Reconstruction):
+        by: float = 0.0
+
+        def measure(self, evidence):
+            return [replace(value, unit=f"{self.by}") for value in super().measure(evidence)]
+
+    with pytest.warns(UserWarning, match=r"^reconstruction_mse_test_360, \S") as caught:
+        values = evaluate(evidence(Linear()), [Reconstruction(), Off(by=2.0), EvidenceLowerBound()])
+    assert values[:-3] == evaluate(evidence(Linear()), [Reconstruction()])
+    (told,) = (str(warning.message) for warning in caught)
+    assert f"Off(by=2.0) gives otherwise than {Reconstruction()!r}, which is kept" in told
+    assert "\n" not in told
 
 
 def test_a_measurement_that_cannot_tell_whether_it_applies_says_why():
