@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from gen_models import processes
 from gen_models.allowed import trust
-from gen_models.checkpoints import check_room, load, read_checkpoint
+from gen_models.checkpoints import check_data, check_room, load, read_checkpoint
 from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError, enough_memory
@@ -192,6 +192,7 @@ class Run:
 
     def fit(self) -> None:
         """Train to the budget."""
+        check_data(self.data, self.checkpoint or {})
         check_images(self.model, self.data)
         check_room(self.folder, self.model)
         too_large = f"lower data.batch_size={self.data.batch_size}, or the model's width"

@@ -31,6 +31,7 @@ FREE = (
     "evaluation.cache",
     "logger",
     "max_images",
+    "model.budget",  # settled by the first leg, for a model that divides it
     "resume",
     "save_seconds",
     "train",

@@ -50,6 +50,14 @@ def test_budget_places_and_words_may_change(tmp_path):
     refuse_changes(tmp_path, describe(more.__dict__))
 
 
+def test_a_model_that_divides_its_budget_goes_on_with_more(tmp_path):
+    """As two_stage_vae does, whose configuration has it from `max_images`."""
+    config = replace(CONFIG, model={**CONFIG.model, "budget": 100})
+    write_config(tmp_path, describe(config.__dict__))
+    more = replace(config, model={**config.model, "budget": 200}, max_images=200)
+    refuse_changes(tmp_path, describe(more.__dict__))
+
+
 def test_other_devices_and_places_of_images_may_go_on_with_a_run(tmp_path):
     """As trainer=ddp and data.in_memory=false have them, beside trainer=cpu."""
     plain = describe(CONFIG.__dict__)

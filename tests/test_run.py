@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 
 from gen_models.app import run
 from gen_models.config import RunConfig
@@ -289,6 +290,22 @@ def test_a_checkpoint_of_another_model_is_refused(finished, tmp_path):
     broken.write_bytes(last.read_bytes()[:1000])
     with pytest.raises(UsageError, match="not a readable checkpoint"):
         run(config("train=false", f"ckpt_path={broken}"), tmp_path / "b", "vae", "")
+
+
+@pytest.mark.parametrize("more", [["train=false"], ["max_images=3000"]])
+def test_a_checkpoint_of_another_kind_of_data_is_refused(finished, tmp_path, more):
+    """The digits as pictures, in as many training images; some test images are others."""
+    train, test = Digits().load()
+    images = torch.cat([test.images, train.images])[:, 0].numpy()
+    for number, image in enumerate(images):
+        split = tmp_path / ("train" if number < len(train) else "test")
+        split.mkdir(exist_ok=True)
+        Image.fromarray(image).save(split / f"{number:04}.png")
+    kind = ["data=folder", f"data.root={tmp_path}", "data.image_size=16"]
+    last = f"ckpt_path={finished['vae'] / 'checkpoints/last.ckpt'}"
+    with pytest.raises(UsageError, match="made on other data or other splits than this folder"):
+        run(config(*kind, *more, last, "evaluate=false"), tmp_path / "run", "vae", "")
+    assert not (tmp_path / "run/checkpoints").exists()
 
 
 def test_two_runs_cannot_share_a_folder(finished):
