@@ -22,7 +22,6 @@ from gen_models.reporting.terminal import print_table
 FREE = (
     "callbacks",
     "checks",
-    "ckpt_path",
     "compile",
     "data.download",
     "data.in_memory",
@@ -72,6 +71,8 @@ def refuse_changes(folder: Path, config: Mapping[str, Any]) -> None:
         return
     there, here = flat(own), flat(config)
     changed = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    if not here["train"]:  # what is measured, then, and not what training began with
+        changed = [key for key in changed if key != "ckpt_path"]
     told = [f"{k} is {there.get(k)} there and {here.get(k)} here" for k in changed if not free(k)]
     if told:
         more = f" and {len(told) - 5} more" if len(told) > 5 else ""

@@ -50,6 +50,18 @@ def test_budget_places_and_words_may_change(tmp_path):
     refuse_changes(tmp_path, describe(more.__dict__))
 
 
+def test_what_training_began_with_stays_in_the_record(tmp_path):
+    """Left out, the run would be taken for one from scratch; another one would not be looked at."""
+    begun = replace(CONFIG, ckpt_path="a.ckpt")
+    for own, other in ((begun, CONFIG), (CONFIG, begun), (begun, replace(begun, ckpt_path="b"))):
+        write_config(tmp_path, describe(own.__dict__))
+        told = f"ckpt_path is {own.ckpt_path} there and {other.ckpt_path} here"
+        with pytest.raises(UsageError, match=told):
+            refuse_changes(tmp_path, describe(other.__dict__))
+        refuse_changes(tmp_path, describe(replace(other, train=False).__dict__))
+    refuse_changes(tmp_path, describe(begun.__dict__))
+
+
 def test_a_model_that_divides_its_budget_goes_on_with_more(tmp_path):
     """As two_stage_vae does, whose configuration has it from `max_images`."""
     config = replace(CONFIG, model={**CONFIG.model, "budget": 100})

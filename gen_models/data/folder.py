@@ -146,13 +146,16 @@ class ImageFolder(ImageDataModule):
     def _without_splits(self) -> Found:
         """The images of a folder that has no `train`; test images must not be taken for a class."""
         found = find_images(self.root)
-        names = dict.fromkeys(name for _, name in found if name is not None)
-        splits = [name for name in names if name.casefold() in NAMES_OF_SPLITS]
+        holders = [
+            path.relative_to(self.root) for path in dict.fromkeys(path.parent for path, _ in found)
+        ]
+        folders = dict.fromkeys(folder for path in holders for folder in (path, *path.parents))
+        splits = [str(folder) for folder in folders if folder.name.casefold() in NAMES_OF_SPLITS]
         if splits:
             raise UsageError(
                 f"data.root={self.root}: no train folder, so that {', '.join(splits)} would be "
-                "read as classes; call the folders of splits train (there must be one) and "
-                f"{', '.join(SPLIT_FOLDERS[1:])}, in lower case, or give classes another name"
+                "read as classes or parts of one; data.root is the folder that holds train, and "
+                f"perhaps {', '.join(SPLIT_FOLDERS[1:])}, in lower case; classes have other names"
             )
         return found
 

@@ -11,6 +11,7 @@ from gen_models.data.images import ImageSet
 from gen_models.data.module import ImageDataModule
 from gen_models.data.options import Options
 from gen_models.data.splits import check_seed
+from gen_models.data.storage import MEMORY, Storage, part_length
 from gen_models.data.torchvision_sets import TorchvisionImages
 from gen_models.data.toys import at_least
 
@@ -81,15 +82,17 @@ class StackedMnist(ImageDataModule):
             uniform(self.count, 3, self.draw_seed, TRAINING_STREAM),
             uniform(self.test_count, 3, self.draw_seed, TEST_STREAM),
         )
-        return stacked(train, chosen[0]), stacked(test, chosen[1])
+        storage = self.store((self.count + self.test_count) * 3 * train.images[0].numel())
+        return stacked(train, chosen[0], storage), stacked(test, chosen[1], storage)
 
 
-def stacked(digits: ImageSet, numbers: Tensor) -> ImageSet:
+def stacked(digits: ImageSet, numbers: Tensor, storage: Storage = MEMORY) -> ImageSet:
     """Triples of grey digits.
 
     Args:
         digits: (M, 1, H, W), bytes, with labels 0 to 9.
         numbers: (N, 3), float64, inside (0, 1): which digit is which channel.
+        storage: Where the triples shall lie.
 
     Returns:
         (N, 3, H, W), bytes; labels c1 + 10 c2 + 100 c3, so that a class is read "c3 c2 c1".
@@ -98,4 +101,6 @@ def stacked(digits: ImageSet, numbers: Tensor) -> ImageSet:
     chosen = (numbers * len(digits)).long()
     labels = digits.labels[chosen] @ torch.tensor([1, DIGITS, DIGITS**2])
     classes = tuple(f"{label:03d}" for label in range(DIGITS**3))
-    return ImageSet(digits.images[:, 0][chosen], labels, classes)
+    grey = digits.images[:, 0]
+    images = storage.join(grey[rows] for rows in chosen.split(part_length(digits.images)))
+    return ImageSet(images, labels, classes)

@@ -25,7 +25,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             made |= flat(value, f"{prefix}{key}.")
         else:
-            made[f"{prefix}{key}"] = json.dumps(value)
+            made[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False)
     return made
 
 

@@ -208,8 +208,19 @@ def test_a_split_by_another_name_is_no_class(folder, splits):
     root = folder({f"{split}/{name}.png": 0 for split in splits for name in "ab"})
     message = refused(root)
     named = ", ".join(split for split in splits if split != "a")
-    assert f"no train folder, so that {named} would be read as classes" in message
-    assert "call the folders of splits train (there must be one) and val, valid," in message
+    assert f"no train folder, so that {named} would be read as classes or parts" in message
+    assert "the folder that holds train, and perhaps val, valid," in message
+
+
+@pytest.mark.parametrize("above", ["archive", "archive/faces"])
+def test_splits_are_found_where_the_root_is_too_high(folder, above):
+    """As an unpacked archive leaves them: all of it would be one class."""
+    named = ("test", "train")
+    root = folder({f"{above}/{split}/{name}/1.png": 0 for split in named for name in "ab"})
+    found = f"{above}/test, {above}/train"
+    assert f"so that {found} would be read as classes or parts" in refused(root)
+    train, test = load(root / above)
+    assert (len(train), len(test), train.classes) == (2, 2, ("a", "b"))
 
 
 def test_classes_may_hold_the_name_of_a_split_in_theirs(folder):

@@ -8,6 +8,7 @@ from gen_models.data import StackedMnist, TorchvisionImages
 from gen_models.data.stacked_mnist import stacked
 from gen_models.errors import UsageError
 
+from .test_storage import mapped
 from .test_torchvision_sets import REAL, write_idx
 
 COUNTS = {"train": 50, "t10k": 30}
@@ -67,6 +68,19 @@ def test_draws_hang_on_the_draw_seed_alone(root):
     more = StackedMnist(root, count=1500, test_count=300).load()
     for part, few in zip(more, StackedMnist(root, count=1000, test_count=200).load(), strict=True):
         assert torch.equal(part.images[: len(few)], few.images)
+
+
+def test_triples_are_drawn_to_where_in_memory_says(root, monkeypatch):
+    """A part at a time: all of them take 301 MB at their default number."""
+    monkeypatch.setattr("gen_models.data.storage.PART_BYTES", 7 * 28 * 28)
+    memory, disk = (
+        StackedMnist(root, count=40, test_count=9, in_memory=place).load()
+        for place in (True, False)
+    )
+    for held, kept in zip(memory, disk, strict=True):
+        assert (mapped(held.images), mapped(kept.images)) == (False, True)
+        assert torch.equal(held.images, kept.images)
+        assert torch.equal(held.labels, kept.labels)
 
 
 def test_the_first_and_the_last_digit_can_be_drawn(root):
