@@ -79,11 +79,16 @@ class ImageFolder(ImageDataModule):
     def load(self) -> tuple[ImageSet, ImageSet | None]:
         """The training images and, if there is a `test` folder with images, those of the test set.
 
+        The latter in an order that is random and always the same.
+
         Raises:
             UsageError: If there is no image, an unreadable one that may not be skipped, or a layout
                 other than the three.
         """
         train, test = self._find()
+        # Files come sorted by class, and some measurements look at the first test images alone.
+        order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
+        test = [test[place] for place in order]
         found = train + test
         if not found:
             raise UsageError(

@@ -19,6 +19,7 @@ from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.precision import deterministic, full_precision
 from gen_models.evaluation.probe import shuffled
+from gen_models.evaluation.rows import chosen
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.objectives.penalties import GradientPenalty
 
@@ -55,7 +56,7 @@ class Critic:
                 raise UsageError(f"critic.{name} must be above 0, not {getattr(self, name)}")
 
     def estimate(self, evidence: Evidence, fake: Tensor) -> Estimate:
-        """Train on the first half of `fake` and judge the other half against held-out images.
+        """Train on one half of `fake`, at random, and judge the other against held-out images.
 
         Args:
             evidence: Whose training images are learned from, and whose images are judged.
@@ -70,6 +71,7 @@ class Critic:
         half = len(fake) // 2
         if half < 1 or len(fake) - half < 2:
             raise UsageError(f"{len(fake)} samples are too few for a critic to learn from")
+        fake = chosen(fake, len(fake))
         critic = self.fit(evidence, fake[:half])
         real, held = (
             evidence.each(images, lambda pixels: critic(pixels).squeeze(1))

@@ -28,6 +28,9 @@ NOISES = tuple(10 ** (step / 10 - 3) for step in range(28))
 DRAWS = 32
 IMAGES = 500
 
+DECODED = 2048
+"""Images to decode at a time."""
+
 CHOICES = ("own", "fitted_noise")
 
 
@@ -114,12 +117,16 @@ def fitted_noise(
     encoder, generator = evidence.encoder, evidence.generator()
     noise = torch.tensor(grid, dtype=torch.float64, device=evidence.device)
 
+    def squares(z: Tensor, pixels: Tensor) -> Tensor:
+        made = evidence.model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        return double((made - pixels).square().sum((2, 3, 4)))
+
     def bounds(pixels: Tensor) -> Tensor:
         posterior = encoder.posterior(pixels)
         with seeded(generator):
             z = posterior.sample((draws,))
-        made = evidence.model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-        errors = double((made - pixels).square().sum((2, 3, 4)))
+        parts = z.split(max(1, DECODED // len(pixels)))
+        errors = torch.cat([squares(part, pixels) for part in parts])
         ratio = double(encoder.prior.log_prob(z) - posterior.log_prob(z))
         volume = pixels[0].numel() * (noise.log() + 0.5 * math.log(2 * math.pi))
         fit = -0.5 * errors[..., None] / noise.square() - volume

@@ -25,9 +25,10 @@ def prior_of(evidence: Evidence) -> Distribution:
     if named is not None:
         return continuous(named, evidence)
     z = evidence.model.sample_prior(10_000, evidence.generator()).cpu().double()
-    # Six standard errors of mean and variance.
+    # Six standard errors of means, of variances and of correlations.
     spread = z.square().sum(1).var() / (2 * z.shape[1])  # 1 where |z|^2 is chi squared
     odd = z.mean(0).abs().max() > 0.06 or (z.var(0) - 1).abs().max() > 0.085
+    odd = odd or (z.T @ z / len(z)).fill_diagonal_(0).abs().max() > 0.06
     if odd or (z**4).mean(0).sub(3).abs().max() > 0.6 or (spread - 1).abs() > 0.3:
         raise UsageError(
             f"{type(evidence.model).__name__} does not draw latents from N(0, I); give it a method "

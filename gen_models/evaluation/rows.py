@@ -130,3 +130,8 @@ def shuffle(count: int, seed: int) -> Tensor:
     """The numbers below `count` at random, (count,), on the CPU; always the same for a seed."""
     order = empty((count,), torch.empty(0, dtype=torch.long))
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed), out=order)
+
+
+def chosen(rows: Tensor, count: int) -> Tensor:
+    """So many rows at random, but always the same: images may be sorted by class."""
+    return taken(rows, shuffle(len(rows), seed=0)[:count])

@@ -36,6 +36,19 @@ def refused(root, **options):
     return str(error.value)
 
 
+def test_test_images_come_in_random_order_always_the_same(folder):
+    """Some measurements look at the first ones, which would be of one class."""
+    names = {
+        f"test/{name}/{i:02}.png": 40 * "abcd".index(name) + i for name in "abcd" for i in range(30)
+    }
+    root = folder(names | {f"train/{name}/1.png": 7 for name in "abcd"})
+    _, test = load(root)
+    assert values(test) != sorted(values(test)) == sorted(names.values())
+    assert test.labels.tolist() == [value // 40 for value in values(test)]
+    assert test.labels[:40].bincount(minlength=4).min() > 3
+    assert torch.equal(load(root)[1].images, test.images)
+
+
 def test_loose_images_have_no_labels_and_are_sorted(folder):
     train, test = load(folder({"b.png": 2, "a.png": 1, "C.PNG": 0, "d.gif": 3}))
     assert values(train) == [0, 1, 2, 3]

@@ -202,12 +202,13 @@ def naive_kernels(samples, images):
     return torch.stack(logs).mean(1)
 
 
-@pytest.mark.parametrize("start", ["prior", "encoder"])
-def test_annealing_is_between_its_bounds_and_near_the_truth(start):
+@pytest.mark.parametrize(("start", "temperatures"), [("prior", 150), ("encoder", 50)])
+def test_annealing_is_between_its_bounds_and_near_the_truth(start, temperatures):
+    """From the prior 50 are too few: the gap is 0.3 off, by the processor's last digits."""
     given = evidence(Linear(), images=12)
-    annealing = Annealing(temperatures=50, chains=8, tuning=20)
+    annealing = Annealing(temperatures=temperatures, chains=8, tuning=20)
     values = measured(AnnealedLikelihood(images=12, annealing=annealing, start=start), given)
-    short = "ais50" if start == "prior" else "ais50_encoder"
+    short = "ais150" if start == "prior" else "ais50_encoder"
     names = [name for name in values if name.startswith("log_likelihood")]
     assert names == [f"log_likelihood_{short}_fitted_noise_nats_test_12"]
     exact = known(given).mean().item()

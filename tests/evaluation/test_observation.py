@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from gen_models.evaluation import ImportanceWeightedLikelihood, ProbeEncoder
-from gen_models.evaluation.observation import fitted_noise
+from gen_models.evaluation.observation import DECODED, fitted_noise
 
 from .test_likelihood_measurements import NOISE, SHAPE, Linear, Own, evidence, known, measured
 
@@ -66,3 +66,15 @@ def test_the_noise_is_fitted_to_the_density_and_not_to_what_the_posterior_can_ex
     given = evidence(Linear(latents=latents))
     assert given.model.decode(torch.zeros(1, latents)).shape[1:] == SHAPE
     assert fitted_noise(given, draws=200) == pytest.approx(NOISE)
+
+
+def test_no_more_images_are_decoded_at_once_than_by_others(monkeypatch):
+    """32 draws of 256 images would take four times the memory of all other measurements."""
+    given, decoded = evidence(Linear()), []
+    decode = given.model.decode
+    monkeypatch.setattr(given.model, "decode", lambda z: (decoded.append(len(z)), decode(z))[1])
+    assert given.encoder
+    decoded.clear()
+    assert fitted_noise(given) == pytest.approx(NOISE)
+    assert sum(decoded) == 32 * 400
+    assert max(decoded) <= DECODED

@@ -292,6 +292,14 @@ def test_latents_of_another_distribution_need_a_prior():
     assert {value.value for value in values} == {None}
     assert "Uniformly does not draw latents from N(0, I)" in values[0].reason
 
+    class Correlated(LinearGaussian):
+        def sample_prior(self, count, generator=None):
+            z = super().sample_prior(count, generator)
+            return torch.cat([z[:, :1], 0.3 * z[:, :1] + 0.91**0.5 * z[:, 1:]], 1)
+
+    with pytest.raises(UsageError, match=r"Correlated does not draw latents from N\(0, I\)"):
+        PROBE.fit(evidence(Correlated()))
+
     class Declared(Uniformly):
         def prior(self, count):  # another thing of the same name
             return count

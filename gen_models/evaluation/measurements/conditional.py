@@ -15,8 +15,9 @@ from gen_models.errors import UsageError
 from gen_models.evaluation.contract import take_in
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.extractors.features import Features, extract, gather
-from gen_models.evaluation.measurements.distances import BY_INFLUENCE, SQUARE, chosen
+from gen_models.evaluation.measurements.distances import BY_INFLUENCE, SQUARE
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled, of_few
+from gen_models.evaluation.rows import chosen
 from gen_models.evaluation.statistics.estimate import Estimate, share_estimate
 from gen_models.evaluation.statistics.frechet import Moments, frechet_distance, frechet_estimate
 from gen_models.evaluation.view import View

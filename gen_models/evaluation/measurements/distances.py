@@ -13,7 +13,7 @@ from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
-from gen_models.evaluation.rows import shuffle, taken
+from gen_models.evaluation.rows import chosen
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.frechet import (
     Moments,
@@ -212,8 +212,3 @@ class FeatureDivergence(Instrument):
         """Features of both sides."""
         sides = comparison.real.features, comparison.fake.features
         return chosen(sides[0], self.images), chosen(sides[1], self.images)
-
-
-def chosen(rows: Tensor, count: int) -> Tensor:
-    """So many rows at random, but always the same: images may be sorted by class."""
-    return taken(rows, shuffle(len(rows), seed=0)[:count])

@@ -23,6 +23,7 @@ from gen_models.evaluation.measurements.measurement import (
     mean_filled,
 )
 from gen_models.evaluation.observation import (
+    DECODED,
     check_observation,
     encoder_of,
     joint_of,
@@ -35,8 +36,6 @@ from gen_models.records import Value
 
 ASPECT = "likelihood"
 NATS = "nats per image"
-DECODED = 2048
-"""Images to decode at a time."""
 
 
 @dataclass(frozen=True)

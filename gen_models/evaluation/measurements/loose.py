@@ -18,7 +18,6 @@ from gen_models.evaluation.likelihood import (
 )
 from gen_models.evaluation.measurements.likelihood import (
     ASPECT,
-    DECODED,
     NATS,
     LikelihoodMeasurement,
     Weighted,
@@ -31,6 +30,7 @@ from gen_models.evaluation.measurements.measurement import (
     mean_filled,
 )
 from gen_models.evaluation.observation import (
+    DECODED,
     IMAGES,
     NOISES,
     missing_observation,

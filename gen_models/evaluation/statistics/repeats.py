@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.evaluation.rows import chosen
 from gen_models.evaluation.statistics.estimate import Estimate, share_estimate
 from gen_models.evaluation.statistics.points import Points, check, nearest
 
@@ -24,7 +25,7 @@ def near_repeats(*, real: Tensor, fake: Tensor, share: float = 0.01) -> Estimate
 
     Args:
         real: Features (N, D).
-        fake: Features (M, D), in random order.
+        fake: Features (M, D).
         share: Quantile, in (0, 1).
 
     Returns:
@@ -40,7 +41,7 @@ def near_repeats(*, real: Tensor, fake: Tensor, share: float = 0.01) -> Estimate
         raise UsageError(
             f"{count} images of either side are too few for the {share:g} quantile of distances"
         )
-    sides = Points.of(real=real[:count], fake=fake[:count])
+    sides = Points.of(real=chosen(real, count), fake=chosen(fake, count))
     among_real, among_fake = (nearest(side, side, 2).squares[:, 1] for side in sides)
     limit = among_real.quantile(share)
     if not limit:  # none is nearer than 0, and as near are more than `share` of a perfect sampler's

@@ -32,6 +32,16 @@ def test_the_same_number_is_taken_of_both_sides():
     assert near_repeats(real=real, fake=fake, share=0.1).value == pytest.approx(0.1, abs=0.06)
 
 
+def test_real_images_may_be_sorted():
+    """Classes of other scatter: the first ones' distances are not those of all."""
+    scatter = torch.logspace(-1, 1, 10)
+    real = torch.cat([deviation * torch.randn(400, 4) for deviation in scatter])
+    fake = scatter[torch.randint(10, (1000,)), None] * torch.randn(1000, 4)
+    for sides in (real, real.flip(0)):
+        value, error = near_repeats(real=sides, fake=fake, share=0.1)
+        assert abs(value - 0.1) < 4 * error
+
+
 def test_too_few_for_the_quantile():
     with pytest.raises(UsageError, match="199 images of either side are too few"):
         near_repeats(real=torch.randn(300, 2), fake=torch.randn(199, 2))
