@@ -169,6 +169,6 @@ def sample_count(options: dict[str, Any], training_images: int) -> int:
         samples = min(10_000, training_images)
     if not isinstance(samples, int) or samples < 2:
         raise UsageError(f"evaluation.samples={samples} must be a number of 2 or more")
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"evaluation.seed={seed} must be a number of 0 or more")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:  # numpy takes no other
+        raise UsageError(f"evaluation.seed={seed} must be a whole number from 0 to 2**32 - 1")
     return samples

@@ -77,6 +77,7 @@ def attempt(tmp_path, monkeypatch):
         ("model.objective.beta=-1", "objective.beta must be 0 or more, not -1"),
         ("model.likelihood.deviation=0", "likelihood.deviation=0 must lie between 1e-6 and 1e6"),
         ("evaluation.samples=1", "evaluation.samples=1 must be a number of 2 or more"),
+        ("evaluation.seed=4294967296", "evaluation.seed=4294967296 must be a whole number from 0"),
         ("evaluation.split=train", "evaluation.split=train: choices are test, validation"),
         ("trainer.precision=64", "trainer.precision: choices are 32-true, bf16-mixed"),
         # What does not go together, or is not there.
