@@ -174,7 +174,13 @@ def test_repeats_and_copies_of_points_are_counted():
     same = (train[:50] + 1e-7 == train[:50]).flatten(1).all(1)
     assert values["copies_100"].value == (30 + same.sum()) / 100
     assert values["duplicates_100"].value == same[:30].sum() / 100
-    assert values["clamped_100"].value == 0
+
+
+def test_points_outside_0_to_1_are_not_said_to_lie_within():
+    [*_, clamped] = evaluate(evidence(GivenSamples(ring().test.images - 5)), [Copies()])
+    assert clamped.name == "clamped_1000"
+    assert clamped.value is None
+    assert "the data are floats" in clamped.reason
 
 
 def test_memorisation_sees_copies_among_points():

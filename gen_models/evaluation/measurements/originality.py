@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import torch
+
 from gen_models.capabilities import Samples
 from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
@@ -172,7 +174,11 @@ class Copies(Measurement):
         counts = duplicates(images), copies(images, train)
         shares = *(count / len(images) for count in counts), clamped / images.numel()
         of = f"{len(fresh)} {evidence.split} images"
-        return [
+        values = [
             replace(filled(empty, share, None, ""), floor=Anchor(floor, of))
             for empty, share, floor in zip(self.blanks(evidence), shares, floors, strict=True)
         ]
+        if evidence.stored != torch.uint8:  # of which nothing is moved: a 0 would say that none is
+            reason = "the data are floats, which may lie outside [0, 1] and are not moved"
+            values[-1] = replace(self.blanks(evidence)[-1], reason=reason)
+        return values
