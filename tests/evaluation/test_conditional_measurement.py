@@ -69,6 +69,16 @@ def test_the_distance_is_the_mean_of_the_classes_own():
     assert fid.floor.value == pytest.approx(sum(floors) / 10, rel=1e-5)
 
 
+def test_a_class_of_one_real_image_costs_the_distance_alone():
+    test = digits().test
+    kept = (test.labels != 9) | ((test.labels == 9).cumsum(0) == 1)
+    real = ImageSet(test.images[kept], test.labels[kept])
+    accuracy, worst, fid = (measured(Labelled(), real=real)[name] for name in NAMES)
+    assert accuracy.value >= worst.value > 0.98
+    assert accuracy.floor.of == f"{len(real)} test images"
+    assert fid.reason == "class 9 has fewer than two real images"
+
+
 def test_what_cannot_be_measured_says_why():
     assert measured(Resampler(digits().train.images))[NAMES[0]].reason == (
         "Resampler draws no classes on request (it does not satisfy SamplesClasses)"

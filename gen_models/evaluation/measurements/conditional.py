@@ -89,7 +89,11 @@ class ClassSamples(Measurement):
             floor = Anchor(known.value, f"{len(real)} {evidence.split} images")
             ceiling = Anchor(chance, "samples of one class, whatever is asked")
             values.append(replace(made, floor=floor, ceiling=ceiling))
-        return [*values, distance(blanks[2], view, evidence, fake.features.split(each))]
+        try:
+            values.append(distance(blanks[2], view, evidence, fake.features.split(each)))
+        except UsageError as error:  # of the distance: accuracies need no images of each class
+            values.append(replace(blanks[2], reason=str(error)))
+        return values
 
 
 def view_of(evidence: Evidence) -> tuple[View, bool]:
