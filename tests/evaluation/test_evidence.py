@@ -128,6 +128,28 @@ def test_a_level_of_the_ladder_reads_as_itself():
         assert values[name].value == pytest.approx(level, rel=1e-3)
 
 
+def test_where_there_is_no_distance_its_level_has_the_same_reason():
+    values = evaluate(
+        evidence(GivenSamples(torch.full((1000, *SHAPE), torch.nan))), INSTRUMENTS[:1]
+    )
+    assert values[-1].name.startswith("fid_as_noise")
+    [reason] = {value.reason for value in values}
+    assert "not finite" in reason
+
+
+def test_an_interval_that_ends_above_the_ladder_says_so():
+    from gen_models.evaluation.statistics.ladder import LEVELS, corrupted
+
+    strongest = LEVELS["blur"][-1]
+    train = digits().train.images[:100]
+    for level, cut in ((strongest, True), (1.0, False)):
+        model = GivenSamples(corrupted(train, "blur", level))
+        value = evaluate(evidence(model, samples=100), [FrechetDistance("blur")])[-1]
+        assert value.value == pytest.approx(level, rel=1e-3)
+        assert (value.high == strongest) == cut
+        assert ("cut off at the strongest blur tried (4)" in value.interval) == cut
+
+
 def test_what_is_out_of_range_is_counted():
     class Loud(Complete):
         def sample(self, count, generator=None):

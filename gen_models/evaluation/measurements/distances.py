@@ -101,15 +101,18 @@ class FrechetDistance(Instrument):
         first = rows[0]
         ladder = self.measured_ladder(view, evidence)
         if first.value is None or first.low is None or first.high is None:
-            return [*rows, empty]
+            return [*rows, replace(empty, reason=first.reason or "the distance has no interval")]
         if off_ladder(first.value, ladder):
             reason = f"farther away than the strongest {self.ladder} tried ({ladder[-1][0]:g})"
             return [*rows, replace(empty, reason=reason)]
         value, low, high = (
             equivalent_level(d, ladder) for d in (first.value, first.low, first.high)
         )
-        level = replace(empty, value=value, low=low, high=high, interval=OVER_LADDER, reason=None)
-        return [*rows, level]
+        made = replace(empty, value=value, low=low, high=high, interval=OVER_LADDER, reason=None)
+        if off_ladder(first.high, ladder):
+            cut = f"{OVER_LADDER}; cut off at the strongest {self.ladder} tried ({high:g})"
+            made = replace(made, interval=cut)
+        return [*rows, made]
 
     def measured_ladder(self, view: View, evidence: Evidence) -> list[tuple[float, float]]:
         """Levels of corruption of training images, and their distances."""
