@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from gen_models.data import Ring
+from gen_models.data.images import ImageSet
 from gen_models.errors import UsageError
 from gen_models.evaluation import (
     Classes,
@@ -192,6 +193,30 @@ def test_memorisation_sees_copies_among_points():
     )
     assert copies.value < -10
     assert abs(fresh.value) < 4
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"), [([1.0], "no angles"), ([1.0, 2.0, -3.0], "at no angle to training images")]
+)
+def test_copies_are_not_told_by_angles_where_there_are_none(line, reason):
+    """On a line through 0 all cosines are 1 or -1; the penalty was 10^9 for new points."""
+    points = torch.randn(1500, 1) * torch.tensor(line)
+    train, test, fake = points.view(3, 500, 1, 1, len(line))
+    data = Evidence(
+        model=GivenSamples(fake),
+        train=ImageSet(train),
+        validation=ImageSet(test),
+        real=ImageSet(test),
+        split="test",
+        extractors=(Coordinates(test.shape[1:], "line"),),
+        samples=500,
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    *others, mifid = evaluate(data, [Memorisation()])
+    assert mifid.name.startswith("mifid")
+    assert reason in mifid.reason
+    assert all(value.reason is None for value in others)
 
 
 def test_what_makes_no_sense_on_points_says_so():

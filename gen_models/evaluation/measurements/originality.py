@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from gen_models.capabilities import Samples
+from gen_models.errors import UsageError
 from gen_models.evaluation.comparison import Comparison
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import Instrument, Row
@@ -24,6 +25,9 @@ from gen_models.evaluation.statistics.memorisation import (
 )
 from gen_models.evaluation.statistics.repeats import near_repeats
 from gen_models.records import Anchor, Value
+
+NO_ANGLE = 1e-13
+"""Cosine distances up to here are rounding; a million points all around lie farther apart."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,20 @@ class Memorisation(Instrument):
         return copying(train=c.learned, test=c.real.features, fake=c.shuffled, seed=self.seed)
 
     def penalised(self, c: Comparison) -> Estimate:
-        """MIFID (Bai et al., 2021)."""
+        """MIFID (Bai et al., 2021).
+
+        Raises:
+            UsageError: If angles tell nothing: in one dimension, or where training images lie in
+                the direction of every real image.
+        """
+        if c.learned.shape[1] == 1:
+            raise UsageError("features of one dimension have no angles, copies or not")
         threshold = self.threshold
         if threshold is None:
             own = memorisation_penalty(train=c.learned, fake=c.real.features, threshold=math.inf)
             threshold = 0.5 / own.value
+            if threshold < NO_ANGLE:
+                raise UsageError("real images are at no angle to training images, as copies are")
         factor = memorisation_penalty(train=c.learned, fake=c.fake.features, threshold=threshold)
         value, error = c.frechet
         errors = factor.value * (error or 0.0), (factor.error or 0.0) * value
