@@ -18,7 +18,7 @@ from gen_models.errors import UsageError
 from gen_models.evaluation.evaluate import undisturbed
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.precision import deterministic, full_precision
-from gen_models.evaluation.probe import shuffled
+from gen_models.evaluation.probe import shuffled, trunk_words
 from gen_models.evaluation.rows import chosen
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.objectives.penalties import GradientPenalty
@@ -109,10 +109,8 @@ class Critic:
     @property
     def protocol(self) -> str:
         """The recipe in words; equal for all models that are comparable."""
-        made = getattr(self.trunk, "func", self.trunk)
-        options = ", ".join(f"{k}={v}" for k, v in getattr(self.trunk, "keywords", {}).items())
         return (
-            f"WGAN-GP critic {getattr(made, '__name__', made)}({options}) of pixels, gradient "
-            f"penalty {self.weight:g}, {self.images} real images shown in batches of "
+            f"WGAN-GP critic {trunk_words(self.trunk)} of pixels, gradient penalty "
+            f"{self.weight:g}, {self.images} real images shown in batches of "
             f"{self.batch_size} by Adam (0, 0.9) at {self.rate:g} (half cosine)"
         )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -155,13 +156,10 @@ class Probe:
     @property
     def protocol(self) -> str:
         """The recipe in words; equal for all models that are comparable."""
-        options = getattr(self.trunk, "keywords", {})
-        made = getattr(self.trunk, "func", self.trunk)
-        name = getattr(made, "__name__", type(made).__name__)
-        trunk = f"{name}({', '.join(f'{k}={v}' for k, v in options.items())})"
         return (
-            f"probe encoder {trunk}, diagonal Gaussian, trained on {self.images} images shown in "
-            f"batches of {self.batch_size} by Adam at {self.rate} (half cosine) at beta = 1; "
+            f"probe encoder {trunk_words(self.trunk)}, diagonal Gaussian, trained on "
+            f"{self.images} images shown in batches of {self.batch_size} by Adam at {self.rate} "
+            "(half cosine) at beta = 1; "
             "Gaussian noise of the mean squared error of decoded draws on validation images; "
             f"{self.draws} draws of z an image; the model's prior, N(0, I) where it names none; "
             "densities of pixels in [0, 1], not dequantised"
@@ -193,6 +191,20 @@ class Probe:
             optimizer.step()
             schedule.step()
         encoder.eval().requires_grad_(False)
+
+
+def made_by(trunk: Callable[..., nn.Module]) -> Any:
+    """The class or function behind a factory."""
+    made = getattr(trunk, "func", trunk)
+    return made if hasattr(made, "__qualname__") else type(made)
+
+
+def trunk_words(trunk: Callable[..., nn.Module]) -> str:
+    """A factory's class and keywords; with its module where it is a user's, as names repeat."""
+    made, options = made_by(trunk), getattr(trunk, "keywords", {})
+    ours = made.__module__.startswith("gen_models.")
+    name = made.__name__ if ours else f"{made.__module__}.{made.__qualname__}"
+    return f"{name}({', '.join(f'{k}={v}' for k, v in options.items())})"
 
 
 def shuffled(count: int, total: int, seed: int) -> Tensor:

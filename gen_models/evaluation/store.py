@@ -204,7 +204,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def source_digest(kind: type) -> str:
+def source_digest(kind: Callable[..., Any]) -> str:
     """SHA-256 over the file that a class is written in: a user's own instrument changes too.
 
     A class without a file, typed into a session, is another one every time.

@@ -1,6 +1,8 @@
 """An independent critic and a classifier on laws whose distance is known."""
 
 import copy
+import importlib
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +17,7 @@ from gen_models.evaluation import (
     Critic,
     Evidence,
     IndependentCritic,
+    Probe,
     evaluate,
 )
 from gen_models.evaluation.rows import shuffle
@@ -131,6 +134,34 @@ def test_a_recipe_that_differs_is_another_protocol_and_another_floor(tmp_path):
     one, other = (evaluate(seen, [judge])[0] for judge in judges)
     assert one.protocol != other.protocol
     assert one.floor != other.floor
+
+
+def test_a_trunk_of_ones_own_is_told_from_others_of_its_name_and_from_itself_edited(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    seen, found = evidence(1.0, samples=200, folder=tmp_path / "store"), []
+    code = "from gen_models.networks import MLPTrunk\n\nclass Trunk(MLPTrunk):\n    {}\n"
+    scaled = "def forward(self, x):\n        return super().forward({} * x)"
+    for module, body in [("one", "pass"), ("one", scaled.format(9)), ("two", scaled.format(3))]:
+        (tmp_path / f"own_{module}.py").write_text(code.format(body))
+        sys.modules.pop(f"own_{module}", None)
+        importlib.invalidate_caches()
+        trunk = partial(importlib.import_module(f"own_{module}").Trunk, hidden=())
+        found += evaluate(seen, [IndependentCritic(Critic(trunk, images=640))])
+        found.append(Probe(trunk).protocol)
+    before, edited, other = found[::2]
+    assert len({value.floor.value for value in (before, edited, other)}) == 3
+    assert before.protocol == edited.protocol != other.protocol
+    assert "critic own_one.Trunk(hidden=())" in before.protocol
+    assert found[1] == found[3] != found[5]
+    assert "probe encoder own_two.Trunk(hidden=())" in found[5]
+
+
+def test_shipped_trunks_stand_in_protocols_as_in_records_of_before():
+    assert Critic(LINE).protocol.startswith("WGAN-GP critic MLPTrunk(hidden=()) of pixels, grad")
+    assert Probe(LINE).protocol.startswith("probe encoder MLPTrunk(hidden=()), diagonal Gaussian")
 
 
 def test_a_critic_of_other_names_is_refused_and_too_few_samples_too():

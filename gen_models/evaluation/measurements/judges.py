@@ -14,6 +14,7 @@ from gen_models.evaluation.critic import Critic
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.measurements.instrument import OF, Instrument, Row
 from gen_models.evaluation.measurements.measurement import Measurement, blank, filled
+from gen_models.evaluation.probe import made_by
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.two_sample import linear, neighbours, told_apart
 from gen_models.evaluation.store import source_digest
@@ -111,6 +112,7 @@ class IndependentCritic(Measurement):
             {
                 **evidence.known,
                 "critic": self.critic.protocol,
+                "trunk": source_digest(made_by(self.critic.trunk)),
                 "code": source_digest(type(self)),
                 "stand_in": name,
             },
