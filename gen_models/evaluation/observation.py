@@ -115,7 +115,6 @@ def fitted_noise(
         s, pixels.
     """
     encoder, generator = evidence.encoder, evidence.generator()
-    noise = torch.tensor(grid, dtype=torch.float64, device=evidence.device)
 
     def squares(z: Tensor, pixels: Tensor) -> Tensor:
         made = evidence.model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
@@ -128,6 +127,7 @@ def fitted_noise(
         parts = z.split(max(1, DECODED // len(pixels)))
         errors = torch.cat([squares(part, pixels) for part in parts])
         ratio = double(encoder.prior.log_prob(z) - posterior.log_prob(z))
+        noise = ratio.new_tensor(grid)
         volume = pixels[0].numel() * (noise.log() + 0.5 * math.log(2 * math.pi))
         fit = -0.5 * errors[..., None] / noise.square() - volume
         return (fit + ratio[..., None]).logsumexp(0)  # (B, grid); the 1 / K is the same for all

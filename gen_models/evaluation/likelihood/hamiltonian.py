@@ -103,8 +103,10 @@ def transition(
     """
 
     def random(draw: Callable[..., Tensor], like: Tensor) -> Tensor:
-        options = {"generator": generator, "device": generator.device, "dtype": like.dtype}
-        return draw(like.shape, **options).to(like.device)
+        # MPS has no float64.
+        dtype = torch.float32 if generator.device.type == "mps" else like.dtype
+        options = {"generator": generator, "device": generator.device, "dtype": dtype}
+        return draw(like.shape, **options).to(like.device).to(like.dtype)
 
     momentum = random(torch.randn, point.z)
     jitter = LEAST_JITTER + (1 - LEAST_JITTER) * random(torch.rand, point.z[..., :1])

@@ -15,6 +15,7 @@ from gen_models.capabilities import Decodes, Reconstructs
 from gen_models.errors import UsageError
 from gen_models.evaluation.evidence import Evidence
 from gen_models.evaluation.inversion import invert
+from gen_models.evaluation.likelihood.numerics import double
 from gen_models.evaluation.measurements.measurement import (
     OVER_IMAGES,
     Measurement,
@@ -131,10 +132,10 @@ class Inversion(Measurement):
 
 def by_heart(evidence: Evidence, images: Tensor) -> float:
     """Mean squared error of the nearest training image, in pixels, to each of (N, C, H, W)."""
-    wanted = torch.cat(list(evidence.batches(images))).flatten(1).double()
+    wanted = double(torch.cat(list(evidence.batches(images))).flatten(1))
     least = torch.full((len(wanted),), math.inf, dtype=torch.float64, device=wanted.device)
     for pixels in evidence.batches(evidence.train.images):
-        apart = torch.cdist(wanted, pixels.flatten(1).double())
+        apart = torch.cdist(wanted, double(pixels.flatten(1)))
         least = torch.minimum(least, apart.min(1).values)
     return (least.square().mean() / wanted.shape[1]).item()
 
