@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.nn.functional import softplus
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gen_models.distributions.priors import Prior
 from gen_models.errors import UsageError
@@ -79,7 +80,8 @@ class VampPrior(Prior):
         components: K, >= 1.
 
     Raises:
-        UsageError: If there is no component; if the model has no encoder to bind.
+        UsageError: If there is no component; if the model has no encoder to bind, or one with
+            batch norm.
     """
 
     def __init__(self, latent_dim: int, components: int = 500) -> None:
@@ -98,6 +100,13 @@ class VampPrior(Prior):
         scaler: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         """Make the pseudo-inputs and remember who encodes them; see the base class."""
+        parts = encoder.modules() if isinstance(encoder, nn.Module) else ()
+        if any(isinstance(part, _BatchNorm) for part in parts):
+            # Its running statistics would be those of images and pseudo-inputs in one, of neither.
+            raise UsageError(
+                "prior=vamp shows the encoder its pseudo-inputs beside the images, two populations "
+                "of which batch norm keeps one mean: set model.trunk.norm=group or null"
+            )
         self.raw_pixels = nn.Parameter(torch.randn(self.components, *shape))
         self._bound = (encoder,) if scaler is None else (scaler, encoder)
 

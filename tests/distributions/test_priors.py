@@ -186,6 +186,14 @@ def test_a_vamp_prior_without_an_encoder_says_so():
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d])
+def test_a_vamp_prior_refuses_an_encoder_whose_statistics_its_pseudo_inputs_would_move(norm):
+    encoder = nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(6, 4), norm(4)), nn.Identity())
+    with pytest.raises(UsageError, match=r"set model.trunk.norm=group or null") as error:
+        VampPrior(2).bind(encoder, SHAPE)
+    assert "\n" not in str(error.value)
+
+
 def test_a_flow_prior_begins_as_the_standard_normal_and_keeps_its_tails():
     z = torch.tensor([[0.3, -1.2, 2.0], [6.0, -7.0, 5.5]])
     standard = StandardNormal(3)().log_prob(z)

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils.parametrize import is_parametrized
 
 from gen_models.models import GAN
+from gen_models.models.average import ExponentialAverage
 from gen_models.networks import ConvTrunk, MLPGenerator, MLPTrunk, ResNetTrunk
 
 SHAPE = (1, 8, 8)
@@ -56,6 +57,23 @@ def test_every_weight_ends_with_a_largest_singular_value_of_one(make):
         assert is_parametrized(layer, "weight")
         largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
         assert largest.item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("make", TRUNKS, ids=NAMES)
+def test_so_do_the_weights_of_a_network_that_is_averaged_while_it_moves(make):
+    torch.manual_seed(0)
+    trunk = make(SHAPE, 3, spectral=True)
+    average = ExponentialAverage(trunk, half_life=400)
+    for _ in range(200):  # each is far from the one before, and so are its singular vectors
+        with torch.no_grad():
+            for layer in layers(trunk):
+                layer.parametrizations.weight.original.normal_()
+            trunk(torch.zeros(1, *SHAPE))
+        average.update(trunk, images=4)
+    average.eval()
+    for layer in layers(average):
+        largest = torch.linalg.svdvals(layer.weight.flatten(1))[0]
+        assert largest.item() == pytest.approx(1, abs=0.03)
 
 
 def test_a_linear_discriminator_has_slope_one():
