@@ -15,7 +15,7 @@ from gen_models.checkpoints import check_data, check_room, load, read_checkpoint
 from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError, enough_memory
-from gen_models.fitting import check_images, make_trainer
+from gen_models.fitting import check_images, cut_short, make_trainer
 from gen_models.folders import taken, write_status
 from gen_models.harness import Harness
 from gen_models.launching import Failed, everywhere
@@ -159,7 +159,7 @@ class Run:
         else:
             self.load()
         started = time.monotonic()
-        status, reason = "finished", None
+        status, reason = "finished", cut_short(self.trainer, self.config, self.model.images_seen)
         values: list[Value] = []
         pictures: list[Picture] = []
         if self.asked.signal is not None:

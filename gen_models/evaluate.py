@@ -83,7 +83,7 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
     made = replace(
         record,
         status="finished",
-        reason=None,
+        reason=record.reason if record.status == "finished" else None,
         values=tuple(values),
         pictures=tuple(pictures),
         sampling=sampling(work.model),
@@ -93,7 +93,7 @@ def evaluate(folder: Path, overrides: Sequence[str], command: str) -> Record:
     )
     made.write(folder / "record.json")  # from here on, the new pictures count
     write_report(folder)
-    write_status(folder, made.status)
+    write_status(folder, made.status, made.reason)
     for old in {picture.file for picture in record.pictures} - {p.file for p in made.pictures}:
         (folder / old).unlink(missing_ok=True)
     return made

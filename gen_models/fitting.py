@@ -9,6 +9,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
+from pytorch_lightning.callbacks.timer import Timer
 from pytorch_lightning.loggers import Logger
 
 from gen_models.config import RunConfig
@@ -149,3 +151,30 @@ def check_images(model: GenerativeModule, data: ImageDataModule) -> None:
     for split in (data.train, data.validation, data.test):
         for part in split.images.split(1000):
             model.check(data.scaler(to_pixels(part)))
+
+
+def cut_short(trainer: pl.Trainer, config: RunConfig, seen: int) -> str | None:
+    """Which limit ended training below the budget; None where none did.
+
+    A model that needs less of the budget ends training by itself, and nothing is left to be done.
+
+    Args:
+        trainer: As training left it.
+        config: What the run is.
+        seen: Images that training has shown.
+    """
+    if not config.train or seen >= config.max_images:
+        return None
+    limits = []
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
+        limits.append(f"trainer.max_epochs={trainer.max_epochs}")
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        left = callback.time_remaining() if isinstance(callback, Timer) else None
+        if left is not None and left <= 0:
+            time = config.trainer.get("max_time")
+            limits.append("Timer of callbacks" if time is None else f"trainer.max_time={time}")
+        not_stopped = EarlyStoppingReason.NOT_STOPPED
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason != not_stopped:
+            limits.append("EarlyStopping of callbacks")
+    told = f"stopped at {seen} of {config.max_images} images by {' and '.join(limits)}"
+    return told if limits else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,11 @@ from gen_models.records import Record
 from gen_models.reporting.report import write_report
 from gen_models.reporting.terminal import print_table
 
+LIMITS = "callbacks", "trainer.max_epochs", "trainer.max_time"
+"""Keys by which training may end before the budget does."""
+
 FREE = (
-    "callbacks",
+    *LIMITS,
     "checks",
     "compile",
     "data.download",
@@ -82,9 +85,14 @@ def refuse_changes(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def free(key: str) -> bool:
-    """Whether a dotted key may change."""
-    return any(key == name or key.startswith(f"{name}.") for name in FREE)
+def free(key: str, names: Sequence[str] = FREE) -> bool:
+    """Whether a dotted key may change: it is one of those named, or lies below one."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def limits(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration says of `LIMITS`."""
+    return {key: value for key, value in flat(config).items() if free(key, LIMITS)}
 
 
 def flat(config: Any, place: str = "") -> dict[str, Any]:
@@ -103,10 +111,12 @@ def complete(folder: Path, config: RunConfig) -> Record | None:
         return None
     if record.status == "diverged":  # it would again
         return record
-    own = record.config.get("max_images", 0)  # a model may need less of its budget
-    enough = max(own, record.budget.images_seen) >= config.max_images
-    trained = not config.train or enough
-    measured = bool(record.config.get("evaluate")) or not config.evaluate
+    own = record.config
+    # A model may need less of its budget, and a limit that ended training before would do so again.
+    same = limits(own) == limits(describe(config.__dict__))
+    spent = max(own.get("max_images", 0) if same else 0, record.budget.images_seen)
+    trained = not config.train or spent >= config.max_images
+    measured = bool(own.get("evaluate")) or not config.evaluate
     return record if record.status == "finished" and trained and measured else None
 
 
@@ -148,7 +158,9 @@ def tell_again(folder: Path, config: RunConfig, record: Record) -> Path:
     if read_status(folder) != record.status or not report.exists():  # killed behind the record
         write_report(folder)
         write_status(folder, record.status, record.reason)
-    print(f"{folder}: the run is {record.status}, nothing is left to be done")
+    cut = record.status == "finished" and record.reason
+    left = f"{cut}: go on by raising that limit" if cut else "nothing is left to be done"
+    print(f"{folder}: the run is {record.status}, {left}")
     print_table(record, report=report)
     if record.status == "diverged":
         raise Diverged(f"{record.reason}; {report}")

@@ -102,6 +102,23 @@ def test_what_is_left_to_be_done(asked, status, seen, done, tmp_path):
     assert (complete(tmp_path, replace(config, **asked)) is not None) == done
 
 
+@pytest.mark.parametrize("limit", ["callbacks", "max_time", "max_epochs"])
+def test_a_run_that_another_limit_ended_is_left_to_be_done_without_it(limit, tmp_path):
+    free = replace(CONFIG, evaluate=False, trainer={"precision": "32-true"})
+    stop = {"callbacks": {"stop": {}}} if limit == "callbacks" else {}
+    config = replace(free, trainer=free.trainer | ({} if stop else {limit: 1}), **stop)
+    write_config(tmp_path, describe(config.__dict__))
+    record = made_record(describe(config.__dict__), "finished", 64)
+    record.write(tmp_path / "record.json")
+    assert complete(tmp_path, config) == record  # it would end there again
+    for other in (free, replace(config, trainer=free.trainer | {"max_time": 2})):
+        refuse_changes(tmp_path, describe(other.__dict__))
+        assert complete(tmp_path, other) is None
+    # Where the budget is spent, nothing is.
+    replace(record, budget=Budget(100, 1, 1.0, 0.0)).write(tmp_path / "record.json")
+    assert complete(tmp_path, free) is not None
+
+
 def made_record(config, status, seen):
     return Record(
         status=status,

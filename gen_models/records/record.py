@@ -124,7 +124,7 @@ class Record:
 
     Attributes:
         status: Only "finished" runs are averaged; the others are counted and listed.
-        reason: Why it did not finish.
+        reason: Why it did not finish, or finished before its budget was spent.
         created: ISO 8601 time.
         shape: (C, H, W) of the images.
         parameters: Count per network.

@@ -26,7 +26,7 @@ list of all runs, with those that enter no mean:
   are null where the record cannot be read.
 - `measured`: null, or `created`, `commit` and `versions` of a measurement after training.
 - `status`: as the record has it, or "unreadable".
-- `reason`: why it did not finish, or cannot be read.
+- `reason`: why it did not finish, or finished before its budget was spent, or cannot be read.
 - `averaged`: whether it enters the means.
 """
 
