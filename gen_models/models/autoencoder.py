@@ -28,10 +28,11 @@ class Autoencoder(LatentVariableModel, Reconstructs):
     latents; WAE-MMD (Tolstikhin et al., 2018) pays for the distance of the latents to N(0, I).
     Nothing in it bounds log p(x).
 
-    A prior that is fitted is fitted anew at the beginning of each validation, to the latents of all
-    training images and of no others. So the samples that a validation scores, the checkpoint that
-    it saves and the mixture in it belong to the same weights. A trainer that never validates leaves
-    the prior at N(0, I): call `refit` then.
+    A prior that is fitted is fitted anew at the beginning of each validation and at the end of a
+    run, to the latents of all training images and of no others. So the samples that are scored, the
+    checkpoint that is saved and the mixture in it belong to the same weights. A trainer without
+    `LastCheckpoint`, which asks for it at the end, may leave the prior older than the weights: call
+    `conclude` then.
 
     Args:
         shape: (C, H, W) of the images.
@@ -96,6 +97,7 @@ class Autoencoder(LatentVariableModel, Reconstructs):
             for name, recipe in (regularisers or {}).items()
         }
         self.optimizer = build(optimizer, "model.optimizer")
+        self._fitted = -1  # iterations, when the prior was
 
     def phases(self) -> list[Phase]:
         """One player that moves everything."""
@@ -122,6 +124,13 @@ class Autoencoder(LatentVariableModel, Reconstructs):
         if isinstance(self.prior, FittedMixture):
             self.refit()
 
+    def conclude(self) -> bool:
+        """Fit the prior, where it is fitted, to the encoder as it is; see the base class."""
+        stale = isinstance(self.prior, FittedMixture) and self._fitted != self.iterations
+        if stale:
+            self.refit()
+        return stale
+
     @torch.no_grad()
     def refit(self) -> None:
         """Fit the prior to the latents of all training images; not to latents that have diverged.
@@ -133,6 +142,7 @@ class Autoencoder(LatentVariableModel, Reconstructs):
             z = torch.cat([self.encoder(x) for x in training_images(self)]).float()
         if z.isfinite().all():
             self.prior.fit(z)
+        self._fitted = self.iterations
 
     @torch.no_grad()
     def reconstruct(self, pixels: Tensor) -> Tensor:

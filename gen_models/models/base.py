@@ -54,6 +54,14 @@ class GenerativeModule(Logged):
     def after_iteration(self, images: int) -> None:
         """Called after all phases, with the number of real images that were shown."""
 
+    def conclude(self) -> bool:
+        """Do what is left behind the last iteration; called before the last checkpoint is saved.
+
+        Returns:
+            Whether anything has changed.
+        """
+        return False
+
     def check(self, x: Tensor) -> None:
         """Refuse data that the model cannot be trained on; called with the first batch of an epoch.
 

@@ -78,8 +78,11 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
-        """Save where nothing has; from here on a signal ends the program at once."""
-        if module.iterations > self._iterations:
+        """Save what nothing has; from here on a signal ends the program at once."""
+        # What a signal has ended is not at its end: it goes on from the state that is saved.
+        stopped = trainer.strategy.reduce_boolean_decision(self._heard(), all=False)
+        changed = not stopped and module.conclude()
+        if changed or module.iterations > self._iterations:
             self.save(trainer, module)
         self.asked.patient = False
 

@@ -1,8 +1,10 @@
 """Autoencoders: the loss written out, and a prior that is fitted to training latents alone."""
 
+import signal
 from functools import partial
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
@@ -12,8 +14,12 @@ from gen_models.distributions import FittedMixture, FlowPrior, GaussianMixture
 from gen_models.errors import UsageError
 from gen_models.models import Autoencoder
 from gen_models.objectives import JacobianPenalty, LatentNorm, PriorDiscrepancy, WeightDecay
+from gen_models.training.callbacks import ImageBudget
+from gen_models.training.checkpoint_io import WholeCheckpointIO
+from gen_models.training.interruption import Interruption
+from gen_models.training.last_checkpoint import LastCheckpoint
 
-from .conftest import SHAPE, parts
+from .conftest import SHAPE, parts, quiet_trainer
 
 
 def regularised(**options):
@@ -110,6 +116,57 @@ def test_a_resumed_run_ends_where_the_whole_one_does(half_life, trainer, images,
     resumed = regularised(ema_half_life=half_life)
     trainer(max_epochs=2).fit(resumed, images, images, ckpt_path=tmp_path / "a.ckpt")
     assert all(torch.equal(v, resumed.state_dict()[k]) for k, v in whole.state_dict().items())
+
+
+class Ask(pl.Callback):
+    """Asks for the end of training at one iteration, as a signal does."""
+
+    def __init__(self, asked, iteration):
+        self.asked, self.iteration = asked, iteration
+
+    def on_train_batch_start(self, trainer, module, *_):
+        if module.iterations == self.iteration:
+            self.asked.signal = signal.SIGINT
+
+
+def run(folder, start=None, stop=-1, **options):
+    """A whole run of 8 iterations, or one that a signal ends, whose loss hangs on the prior."""
+    data, asked = Digits(limit=60, batch_size=16, seed=3), Interruption()
+    data.setup()
+    cost = {"far": PriorDiscrepancy(5.0)}
+    model = regularised(shape=data.shape, scaler=data.scaler, regularisers=cost)
+    callbacks = [ImageBudget(128), Ask(asked, stop), LastCheckpoint(folder, 1e9, asked)]
+    options = {"max_epochs": -1, "callbacks": callbacks, **options}
+    trainer = quiet_trainer(
+        folder, enable_checkpointing=True, plugins=[WholeCheckpointIO()], **options
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=start)
+    return model, torch.load(folder / "last.ckpt", weights_only=True)["state_dict"], data
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit_val_batches": 0},  # never validated
+        {"max_epochs": 2, "check_val_every_n_epoch": None, "val_check_interval": 4},  # too early
+    ],
+)
+def test_the_last_checkpoint_has_the_prior_of_its_own_weights(options, tmp_path):
+    model, stored, data = run(tmp_path, **options)
+    reference = FittedMixture(3, 2)
+    with torch.no_grad():
+        reference.fit(model.encoder.eval()(data.scaler(data.train.images / 255)))
+    torch.testing.assert_close(stored["prior.means"], reference.means, rtol=1e-3, atol=1e-4)
+    assert all(torch.equal(v, stored[k]) for k, v in model.state_dict().items())
+
+
+def test_a_run_that_a_signal_ends_goes_on_without_the_prior_of_an_end(tmp_path):
+    options = {"limit_val_batches": 0}
+    _, whole, _ = run(tmp_path, **options)
+    _, stored, _ = run(tmp_path, stop=4, **options)
+    assert stored["prior.means"].abs().max() == 0
+    _, resumed, _ = run(tmp_path, start=tmp_path / "last.ckpt", **options)
+    assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
 
 
 @pytest.mark.parametrize("prior", [GaussianMixture, FlowPrior])
