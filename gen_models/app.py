@@ -15,7 +15,7 @@ from gen_models.checkpoints import check_data, check_room, load, read_checkpoint
 from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError, enough_memory
-from gen_models.fitting import check_images, cut_short, make_trainer
+from gen_models.fitting import check_images, check_optimizers, cut_short, make_trainer, refusals
 from gen_models.folders import taken, write_status
 from gen_models.harness import Harness
 from gen_models.launching import Failed, everywhere
@@ -132,10 +132,7 @@ class Run:
             config.model, "model", offered, shape=shape, scaler=scaler
         )
         keep_skipped(self.data, self.model, self.folder)
-        try:
-            self.model.configure_optimizers()
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"model.optimizer: {error}") from error
+        check_optimizers(self.model)
         self.trainer = make_trainer(
             config,
             folder,
@@ -199,7 +196,7 @@ class Run:
         told = f"out of memory in training: {too_large}"
         if processes.first():
             set_aside(self.folder)
-        with kept_memory(), compiling(self.config.compile), enough_memory(told):
+        with kept_memory(), compiling(self.config.compile), enough_memory(told), refusals():
             self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.start)
         self.asked.signal = processes.largest(self.asked.signal or 0) or None
         if self.model.broken is not None and processes.first():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 from pytorch_lightning.callbacks.timer import Timer
@@ -21,6 +23,7 @@ from gen_models.extras import install
 from gen_models.models import GenerativeModule
 from gen_models.processes import count
 from gen_models.recipes import build, build_each
+from gen_models.signatures import defaults
 from gen_models.training.callbacks import ImageBudget, ImageProgress, SampleGrid, Selection
 from gen_models.training.checkpoint_io import WholeCheckpointIO
 from gen_models.training.collapse import PosteriorCollapse
@@ -121,15 +124,30 @@ def make_loggers(config: RunConfig, folder: Path) -> list[Logger]:
     return made
 
 
+BUDGET = "the budget is max_images=N, real images shown"
+
+INSTEAD = {
+    "min_epochs": BUDGET,
+    "min_steps": BUDGET,
+    "max_steps": BUDGET,
+    "fast_dev_run": "for a short run choose experiment=quick, or max_images=N",
+    "overfit_batches": "batches are drawn anew in each epoch; choose data.limit=N, training images",
+    "gradient_clip_val": "each phase steps its own optimiser; VAEs take model.clip=NORM",
+    "accumulate_grad_batches": "each phase steps its own optimiser; choose data.batch_size=N",
+}
+"""What Lightning offers and this package does not, and what it has in its place."""
+
+
 def check_trainer(options: dict[str, Any]) -> None:
     """Refuse what Lightning would do and this package does not.
 
     Raises:
         UsageError: If there is such an option.
     """
-    for key in ("min_epochs", "min_steps", "max_steps"):
-        if options.get(key) not in (None, -1):
-            raise UsageError(f"trainer.{key}: the budget is max_images=N, real images shown")
+    usual = defaults(pl.Trainer)
+    for key, instead in INSTEAD.items():
+        if options.get(key) not in (None, usual[key]):
+            raise UsageError(f"trainer.{key}: {instead}")
     if options.get("precision") not in ("32-true", "bf16-mixed"):
         raise UsageError("trainer.precision: choices are 32-true, bf16-mixed")
     every = options.get("log_every_n_steps", 1)
@@ -140,6 +158,41 @@ def check_trainer(options: dict[str, Any]) -> None:
             f"trainer.strategy={options['strategy']}: choices are auto, ddp, which are the same: "
             "the devices share each batch, and make the step that one would make of it"
         )
+
+
+def check_optimizers(model: GenerativeModule) -> None:
+    """Refuse optimisers that would break in the first step.
+
+    Raises:
+        UsageError: If there is one, or it does not take what the configuration gives it.
+    """
+    try:
+        made = model.configure_optimizers()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"model.optimizer: {' '.join(str(error).split())}") from error
+    for optimizer in made:
+        if isinstance(optimizer, torch.optim.LBFGS | torch.optim.SparseAdam):
+            raise UsageError(
+                f"model.optimizer: {type(optimizer).__name__} makes no step of one dense gradient; "
+                "choose another, such as torch.optim.Adam"
+            )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say in one line what Lightning refuses only where training begins.
+
+    Raises:
+        UsageError: If it does.
+    """
+    try:
+        yield
+    except (MisconfigurationException, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        early = told.startswith("Early stopping conditioned on metric")
+        if not early and not isinstance(error, MisconfigurationException):
+            raise
+        raise UsageError(f"trainer or callbacks: {told}") from None
 
 
 def check_images(model: GenerativeModule, data: ImageDataModule) -> None:

@@ -49,8 +49,10 @@ def wanted(trainer: Mapping[str, Any]) -> int:
         here = torch.cuda.device_count() if on_gpu(trainer) else 1
     elif isinstance(devices, int):
         here = devices
-    else:  # Lightning takes "2" for two devices, and "0,1" or [0, 1] for these two
-        here = int(devices) if str(devices).isdecimal() else len(str(devices).split(","))
+    elif str(devices).isdecimal():  # Lightning takes "2" for two devices,
+        here = int(devices)
+    else:  # "0,1" or [0, 1] for these two, and "1," for this one
+        here = sum(bool(part.strip()) for part in str(devices).split(","))
     return here * int(trainer.get("num_nodes", 1))
 
 

@@ -9,6 +9,7 @@ import torch
 
 from gen_models.app import run
 from gen_models.config import explain, run_config
+from gen_models.errors import UsageError
 
 from .conftest import REPOSITORY
 from .test_configs import composed
@@ -80,6 +81,14 @@ def attempt(tmp_path, monkeypatch):
         ("evaluation.seed=4294967296", "evaluation.seed=4294967296 must be a whole number from 0"),
         ("evaluation.split=train", "evaluation.split=train: choices are test, validation"),
         ("trainer.precision=64", "trainer.precision: choices are 32-true, bf16-mixed"),
+        # What Lightning offers and this package does not.
+        ("+trainer.gradient_clip_val=1.0", "VAEs take model.clip=NORM"),
+        ("+trainer.accumulate_grad_batches=2", "choose data.batch_size=N"),
+        ("+trainer.fast_dev_run=true", "choose experiment=quick, or max_images=N"),
+        ("+trainer.overfit_batches=1", "choose data.limit=N"),
+        ("+trainer.min_epochs=1", "the budget is max_images=N"),
+        ("+model.optimizer.foreach=true", "model.optimizer: "),
+        ("+model.optimizer.differentiable=true", "model.optimizer: "),
         # What does not go together, or is not there.
         ("model/likelihood=bernoulli", "likelihood=bernoulli needs binary images"),
         ("train=false", "train=false needs ckpt_path=FILE"),
@@ -91,6 +100,36 @@ def attempt(tmp_path, monkeypatch):
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(attempt, words, line):
     assert line in attempt(words)
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "SparseAdam"])
+def test_an_optimiser_that_would_break_in_the_first_step_is_refused_by_name(attempt, name):
+    words = f"~model.optimizer +model.optimizer={{_target_:torch.optim.{name},_partial_:true}}"
+    assert f"model.optimizer: {name} makes no step" in attempt(words)
+
+
+STOP = "{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:none}"
+RATE = "{_target_:pytorch_lightning.callbacks.LearningRateMonitor}"
+MEAN = "{_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("+trainer.limit_train_batches=0.001", "limit_train_batches"),
+        (f"+callbacks.rate={RATE} logger=none", "`LearningRateMonitor`"),
+        (f"+callbacks.mean={MEAN}", "SWA with"),
+        (f"+callbacks.stop={STOP}", "Early stopping conditioned on metric `none`"),
+    ],
+)
+def test_what_lightning_refuses_where_training_begins_is_one_line(words, line, tmp_path):
+    quick = "experiment=quick", "trainer=cpu", "evaluate=false"
+    with pytest.raises(UsageError) as caught:
+        run(run_config(composed(*quick, *words.split(), whole=True)), tmp_path, "vae", "")
+    message = explain(caught.value)
+    assert message.startswith("trainer or callbacks: ")
+    assert line in message
+    assert "\n" not in message
 
 
 def test_a_gpu_that_is_not_there_is_asked_for(attempt, monkeypatch):

@@ -125,6 +125,7 @@ def test_a_signal_reaches_every_process_once(tmp_path, handled):
         ({"devices": 2}, 2),
         ({"devices": "3"}, 3),
         ({"devices": "0,3"}, 2),
+        ({"devices": "1,"}, 1),
         ({"devices": [1, 2, 5]}, 3),
         ({"devices": -1}, 1),
         ({"devices": 2, "num_nodes": 4}, 8),
