@@ -197,6 +197,7 @@ def _wrong_key(error: Any) -> str | None:
     from omegaconf.errors import (
         ConfigAttributeError,
         ConfigKeyError,
+        InterpolationKeyError,
         MissingMandatoryValue,
         ValidationError,
     )
@@ -208,6 +209,6 @@ def _wrong_key(error: Any) -> str | None:
         return unknown_key(place, known)
     if isinstance(error, MissingMandatoryValue):
         return f"{place} is missing: give {place}=VALUE"
-    if isinstance(error, ValidationError) and place:
+    if isinstance(error, ValidationError | InterpolationKeyError) and place:
         return f"{place}: {str(error).splitlines()[0]}"
     return None

@@ -28,8 +28,9 @@ def bounds():
             yield f"vae model/objective={name}"
 
 
+MATES = {"bottom_up": " model/prior=two_level", "ladder": " model/prior=two_level"}
 PARTS = [
-    f"vae model/{group}={name}"
+    f"vae model/{group}={name}{MATES.get(name, '')}"
     for group in ("posterior", "prior", "likelihood")
     for name in choices(f"model/{group}")
 ]
@@ -115,6 +116,14 @@ def test_every_family_has_a_line_in_the_documentation():
 
 def test_every_part_has_a_line_in_the_documentation():
     text = (REPOSITORY / "docs/models.md").read_text()
-    for group in ("generator", "trunk", "posterior", "prior", "likelihood", "objective"):
+    for group in (
+        "generator",
+        "trunk",
+        "posterior",
+        "prior",
+        "likelihood",
+        "objective",
+        "penalties",
+    ):
         missing = [name for name in choices(f"model/{group}") if f"`{name}`" not in text]
         assert not missing, group
