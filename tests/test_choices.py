@@ -3,8 +3,10 @@
 import pytest
 import yaml
 from omegaconf.errors import InterpolationKeyError
+from torch.nn.utils.parametrize import is_parametrized
 
 from gen_models.config import explain
+from gen_models.recipes import build
 
 from .test_configs import CONF, choices, composed, model
 
@@ -13,6 +15,7 @@ OWN = {
     "optimizer": "one kind; the rate belongs to the game",
     "discriminator_optimizer": "the same",
     "generator.norm": "what makes cgan, with any network; where that has none, one line says so",
+    "trunk.spectral": "what makes sn_dcgan, sngan and cgan, with the networks of any experiment",
     "likelihood.learned": "what makes sigma_vae and two_stage_vae, with any likelihood of a scale",
 }
 
@@ -78,3 +81,17 @@ def test_two_levels_of_the_posterior_want_two_of_the_prior():
         composed("model=ladder_vae", "model/prior=standard_normal")
     told = "model.posterior.top_dim: Interpolation key 'model.prior.top_dim' not found"
     assert explain(caught.value) == told
+
+
+@pytest.mark.parametrize("experiment", sorted({*choices("experiment")} - {"elbo_gap"}))  # of VAEs
+@pytest.mark.parametrize("name", ["sn_dcgan", "sngan", "cgan"])
+def test_no_experiment_takes_the_spectral_norm_from_a_model_that_keeps_its_name(name, experiment):
+    trunk = composed(f"model={name}", f"experiment={experiment}")["model"]["trunk"]
+    layers = list(build(trunk)(shape=(1, 16, 16), features=1).modules())
+    assert [x for x in layers if is_parametrized(x, "weight")]
+    assert not [x for x in layers if type(x).__name__ in ("Linear", "Conv2d")]
+
+
+def test_the_rate_of_elbo_gap_falls_over_its_budget_whatever_that_is():
+    config = composed("model=vae", "experiment=elbo_gap", "max_images=600_000")
+    assert config["model"]["lr_schedule"]["images"] == 600_000
