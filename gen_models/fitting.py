@@ -84,7 +84,7 @@ def make_trainer(
     iterations = math.ceil(config.max_images / batch_size)
     try:
         return build(
-            config.trainer,
+            {key: value for key, value in config.trainer.items() if key != "strategy"},
             "trainer",
             strategy=SharedBatch() if count() > 1 else "auto",
             callbacks=callbacks,
@@ -125,11 +125,16 @@ def make_loggers(config: RunConfig, folder: Path) -> list[Logger]:
 
 
 BUDGET = "the budget is max_images=N, real images shown"
+CHECKS = "choose checks=N, validations over the budget"
 
 INSTEAD = {
     "min_epochs": BUDGET,
     "min_steps": BUDGET,
     "max_steps": BUDGET,
+    "val_check_interval": CHECKS,
+    "check_val_every_n_epoch": CHECKS,
+    "default_root_dir": "the run folder is hydra.run.dir=DIR",
+    "logger": "choose logger=NAME, a key of its own",
     "fast_dev_run": "for a short run choose experiment=quick, or max_images=N",
     "overfit_batches": "batches are drawn anew in each epoch; choose data.limit=N, training images",
     "gradient_clip_val": "each phase steps its own optimiser; VAEs take model.clip=NORM",

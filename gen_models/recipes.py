@@ -34,7 +34,7 @@ def build(
 
     Raises:
         UsageError: If a target is not allowed, does not exist, or is given an argument that it does
-            not have, or one of another type than its signature says.
+            not have, one of another type than its signature says, or one that code supplies.
 
     Example:
         >>> build({"_target_": "gen_models.objectives.NegativeELBO", "beta": 4.0})
@@ -55,7 +55,7 @@ def build(
         target = resolve(str(node["_target_"]), place)
         check_arguments(target, node, arguments if node is recipe else {}, place)
     try:
-        return _make(recipe, arguments)
+        return _make(recipe, where, arguments)
     except UsageError:
         raise
     except (TypeError, ValueError) as error:
@@ -87,18 +87,48 @@ def build_each(
     }
 
 
-def _make(recipe: Mapping[str, Any], arguments: dict[str, Any]) -> Any:
+class Factory(functools.partial[Any]):
+    """What a recipe with `_partial_` makes: a partial whose arguments are not silently replaced.
+
+    Raises:
+        UsageError: When it is called with an argument that the recipe has too.
+    """
+
+    place = ""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Make the object."""
+        for key in self.keywords.keys() & named.keys():
+            place = f"{self.place}.{key}" if self.place else key
+            raise UsageError(f"{place} is set by the code, from data and other keys: leave it out")
+        return super().__call__(*arguments, **named)
+
+
+def _firm(made: Any, place: str) -> Any:
+    """The partials that Hydra has made, at any depth, as factories that know their place."""
+    if type(made) is dict:
+        return {key: _firm(item, f"{place}.{key}" if place else key) for key, item in made.items()}
+    if type(made) is list:
+        return [_firm(item, f"{place}.{index}") for index, item in enumerate(made)]
+    if not isinstance(made, functools.partial):
+        return made
+    factory = Factory(made.func, *made.args, **_firm(made.keywords, place))
+    factory.place = place
+    return factory
+
+
+def _make(recipe: Mapping[str, Any], where: str, arguments: dict[str, Any]) -> Any:
     import hydra.utils
     from hydra.errors import InstantiationException
 
     try:
         if not arguments:
-            return hydra.utils.instantiate(recipe, _convert_="all")
+            return _firm(hydra.utils.instantiate(recipe, _convert_="all"), where)
         factory = hydra.utils.instantiate({**recipe, "_partial_": True}, _convert_="all")
     except InstantiationException as error:
         raise (error.__cause__ or error) from None  # what went wrong, not that something did
     # Called here and not by Hydra, which would copy objects such as modules into its config.
-    return factory(**arguments)
+    return _firm(factory, where)(**arguments)
 
 
 def describe(value: Any) -> Any:

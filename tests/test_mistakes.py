@@ -89,6 +89,17 @@ def attempt(tmp_path, monkeypatch):
         ("+trainer.min_epochs=1", "the budget is max_images=N"),
         ("+model.optimizer.foreach=true", "model.optimizer: "),
         ("+model.optimizer.differentiable=true", "model.optimizer: "),
+        # What the code sets.
+        ("+trainer.val_check_interval=5", "trainer.val_check_interval: choose checks=N"),
+        ("+trainer.check_val_every_n_epoch=2", "choose checks=N"),
+        ("+trainer.logger=false", "trainer.logger: choose logger=NAME"),
+        ("+trainer.default_root_dir=/tmp", "hydra.run.dir=DIR"),
+        ("+trainer.num_sanity_val_steps=2", "trainer.num_sanity_val_steps is set by the code"),
+        ("model=cgan +model.num_classes=3", "model.num_classes is set by the code"),
+        ("+model.training_images=3", "model.training_images is set by the code"),
+        ("+model.shape=[1,8,8]", "model.shape is set by the code, from data and other keys: leave"),
+        ("+model.generator.latent_dim=3", "model.generator.latent_dim is set by the code"),
+        ("model=gan +model.trunk.features=3", "model.trunk.features is set by the code"),
         # What does not go together, or is not there.
         ("model/likelihood=bernoulli", "likelihood=bernoulli needs binary images"),
         ("train=false", "train=false needs ckpt_path=FILE"),
