@@ -57,6 +57,19 @@ class BottomUp(nn.Module):
         self.top = ConditionalGaussian(latent_dim - top_dim, top_dim, hidden)
         self.features = self.bottom.features
 
+    def bind(self, prior: nn.Module) -> None:
+        """Meet the prior: called once by the model. It need not have levels.
+
+        Raises:
+            UsageError: If it has two levels of other sizes.
+        """
+        sizes = self.bottom.features // 2, self.top.latent_dim
+        if isinstance(prior, TwoLevelPrior) and (prior.decoded, prior.top_dim) != sizes:
+            raise UsageError(
+                f"model.posterior.top_dim={sizes[1]} and model.prior.top_dim={prior.top_dim} are "
+                "of one level: set both to the same"
+            )
+
     def forward(self, features: Tensor) -> Distribution:
         """The posterior of each image.
 

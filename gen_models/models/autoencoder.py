@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,8 +12,12 @@ from gen_models.capabilities import Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.distributions.fitted import FittedMixture
-from gen_models.errors import UsageError
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
+from gen_models.models.latent import (
+    LatentVariableModel,
+    NetworkFactory,
+    Shape,
+    check_unlearned,
+)
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.models.training_images import training_images
 from gen_models.modes import evaluating
@@ -63,6 +68,8 @@ class Autoencoder(LatentVariableModel, Reconstructs):
         torch.Size([3, 1, 8, 8])
     """
 
+    fits_prior: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -86,11 +93,7 @@ class Autoencoder(LatentVariableModel, Reconstructs):
             ema_half_life=ema_half_life,
         )
         self.remember(arguments)
-        if any(p.requires_grad for p in self.prior.parameters()):
-            raise UsageError(
-                f"model.prior={type(self.prior).__name__} has parameters, which no loss of an "
-                "autoencoder teaches: choose StandardNormal or FittedMixture"
-            )
+        check_unlearned(self.prior, "an autoencoder")
         self.encoder = build(trunk, "model.trunk")(shape=self.shape, features=latent_dim)
         self.regularisers: dict[str, Regulariser] = {
             name: build(recipe, f"model.regularisers.{name}")

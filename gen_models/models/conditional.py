@@ -99,6 +99,8 @@ class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes)
         self.likelihood = build(likelihood, "model.likelihood")()
         self.likelihood.bind(self.shape)
         self.objective: Bound = made_objective(objective, NegativeELBO(), "draws")
+        if hasattr(self.objective, "bind"):
+            self.objective.bind(self.prior.latents)
         self.optimizer = build(optimizer, "model.optimizer")
         self.lr_schedule = build(lr_schedule, "model.lr_schedule")
         self.clip = clip

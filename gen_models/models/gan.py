@@ -21,7 +21,13 @@ from gen_models.models.adversary import (
     verdict,
     whole_packs,
 )
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
+from gen_models.models.latent import (
+    LatentVariableModel,
+    NetworkFactory,
+    Shape,
+    check_unlearned,
+    made_objective,
+)
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import AdversarialObjective, NonSaturating
@@ -55,7 +61,8 @@ class GAN(LatentVariableModel):
         lr_schedule: Maps images seen to a factor of both learning rates; None: 1.
 
     Raises:
-        UsageError: If `n_critic` or `packing` is below 1, or `weight_clip` not above 0.
+        UsageError: If `n_critic` or `packing` is below 1, or `weight_clip` not above 0; if the
+            prior has parameters to be trained.
 
     Example:
         >>> from functools import partial
@@ -107,6 +114,7 @@ class GAN(LatentVariableModel):
             ema_half_life=ema_half_life,
         )
         self.remember({**arguments, "penalties": penalties or None})
+        check_unlearned(self.prior, "a GAN")
         for name, count in (("n_critic", n_critic), ("packing", packing)):
             if not isinstance(count, int) or count < 1:
                 raise UsageError(f"model.{name} must be a whole number, 1 or more, not {count}")

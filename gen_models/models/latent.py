@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gen_models.capabilities import Decodes, Samples
 from gen_models.data.ranges import Scaler
-from gen_models.distributions import StandardNormal, pixel_mean
+from gen_models.distributions import FittedMixture, StandardNormal, pixel_mean
 from gen_models.errors import UsageError
 from gen_models.models.average import ExponentialAverage
 from gen_models.models.base import GenerativeModule
@@ -34,9 +34,14 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         ema_half_life: Images in which the generator's average forgets half of its past; None: no
             average. Where there is one, it is the generator that is evaluated.
 
+    Attributes:
+        fits_prior: Whether the family fits a prior to its latents.
+
     Raises:
-        UsageError: If `latent_dim` is below 1.
+        UsageError: If `latent_dim` is below 1; if the prior is one to be fitted, and nothing fits.
     """
+
+    fits_prior: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -55,6 +60,11 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         self.latent_dim = latent_dim
         self.scaler = Scaler.unit(shape[0]) if scaler is None else build(scaler, "model.scaler")
         self.prior = build(prior, "model.prior")(latent_dim=latent_dim)
+        if not self.fits_prior and any(isinstance(p, FittedMixture) for p in self.prior.modules()):
+            raise UsageError(
+                "model.prior=FittedMixture is fitted to the latents of an autoencoder alone "
+                "(model=rae, rae_gp): choose another model/prior"
+            )
         self.decoded: int = getattr(self.prior, "decoded", latent_dim)
         make = build(generator, "model.generator")
         self.generator = make(latent_dim=self.decoded, shape=self.shape)
@@ -110,6 +120,20 @@ class LatentVariableModel(GenerativeModule, Samples, Decodes):
         with evaluating(self):
             latents = self.sample_prior(count, generator).split(500)
             return torch.cat([self.decode(z) for z in latents]).contiguous()
+
+
+def check_unlearned(prior: nn.Module, family: str) -> None:
+    """Refuse a prior with parameters, where no loss of the family reaches them.
+
+    Raises:
+        UsageError: Naming the prior.
+    """
+    if any(p.requires_grad for p in prior.parameters()):
+        own = getattr(prior, "latents", prior)  # beside a class
+        raise UsageError(
+            f"model.prior={type(own).__name__} has parameters, which no loss of {family} teaches: "
+            "set model/prior=standard_normal"
+        )
 
 
 def made_objective(objective: Any, default: Any, method: str) -> Any:

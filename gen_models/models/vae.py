@@ -91,6 +91,8 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         self.likelihood = build(likelihood, "model.likelihood")()
         self.likelihood.bind(self.shape)
         self.objective: Bound = made_objective(objective, NegativeELBO(), "draws")
+        if hasattr(self.objective, "bind"):
+            self.objective.bind(self.prior)
         self.optimizer = build(optimizer, "model.optimizer")
         self.lr_schedule = build(lr_schedule, "model.lr_schedule")
         self.clip = clip

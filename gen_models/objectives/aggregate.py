@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Independent
 
 from gen_models.errors import UsageError
@@ -198,6 +198,20 @@ class MaximumMeanDiscrepancy:
         discrepancy = torch.stack([self._discrepancy(z, other) for z, other in pairs]).mean()
         rate = at(self.rate_weight, images_seen) * draws.rate
         return rate + at(self.weight, images_seen) * discrepancy - draws.terms.log_likelihood
+
+    def bind(self, prior: nn.Module) -> None:
+        """Meet the prior: called once by the model.
+
+        Raises:
+            UsageError: If it has parameters that neither the rate nor its draws teach.
+        """
+        learned = any(p.requires_grad for p in prior.parameters())
+        if self.rate_weight == 0 and learned and not prior().has_rsample:
+            raise UsageError(
+                f"model.prior={type(prior).__name__} has parameters, which its draws do not teach "
+                "and model.objective.rate_weight=0 leaves out: set a weight above 0, or "
+                "model/prior=standard_normal or flow"
+            )
 
     def _discrepancy(self, z: Tensor, prior_z: Tensor) -> Tensor:
         return maximum_mean_discrepancy(z, prior_z, self.scales)

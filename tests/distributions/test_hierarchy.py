@@ -238,10 +238,31 @@ def test_the_generator_sees_the_bottom_level_alone(posterior):
     assert model.infer(torch.rand(2, 1, 8, 8)).mean.shape == (2, 5)
 
 
-def test_a_gan_takes_two_levels_of_noise_too():
+def held(latent_dim):
+    return TwoLevelPrior(latent_dim, 2).requires_grad_(False)
+
+
+def test_a_gan_takes_two_levels_of_noise_too_where_they_are_held():
     options = {k: v for k, v in parts(Ladder).items() if k != "posterior"}
-    values = GAN(**options).discriminator_loss(torch.rand(4, 1, 8, 8))
-    assert values["loss"].isfinite()
+    with pytest.raises(UsageError, match="TwoLevelPrior has parameters"):
+        GAN(**options)
+    model = GAN(**{**options, "prior": held})
+    assert model.discriminator_loss(torch.rand(4, 1, 8, 8))["loss"].isfinite()
+
+
+def test_levels_that_do_not_fit_the_priors_are_refused_and_one_level_is_none():
+    head = BottomUp(latent_dim=5, top_dim=2)
+    for prior in (TwoLevelPrior(5, 2), StandardNormal(5)):
+        head.bind(prior)
+    for prior in (TwoLevelPrior(5, 3), TwoLevelPrior(6, 2)):
+        with pytest.raises(
+            UsageError, match=r"posterior.top_dim=2 and model.prior.top_dim"
+        ) as told:
+            head.bind(prior)
+        assert "\n" not in str(told.value)
+    options = {**parts(BottomUp), "posterior": partial(BottomUp, top_dim=4)}
+    with pytest.raises(UsageError, match="top_dim=4"):
+        VAE(**options)
 
 
 def test_the_ladders_way_down_is_the_priors_own_in_copies_and_under_one_name():

@@ -11,7 +11,9 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, TensorDataset
 
-from gen_models.models import GAN, VAEGAN, BiGAN
+from gen_models.distributions import FittedMixture, FlowPrior, GaussianMixture
+from gen_models.errors import UsageError
+from gen_models.models import GAN, VAE, VAEGAN, BiGAN, ConditionalGAN
 from gen_models.models.adversary import whole_packs
 from gen_models.models.gan import pack
 from gen_models.networks import AutoencodingTrunk, ConvGenerator, JointTrunk, MLPTrunk
@@ -302,17 +304,33 @@ def r3gan():
     return GAN(**parts(), objective=Relativistic(), penalties=penalties, lr_schedule=schedule)
 
 
-def bigan():
+def bigan(**options):
     small = partial(MLPTrunk, hidden=(16,), spectral=True)
     joint = partial(JointTrunk, image_features=8, hidden=(16,))
     own = {"trunk": small, "joint": joint, "encoder": partial(MLPTrunk, hidden=(16,))}
-    return BiGAN(**{**parts(), **own}, ema_half_life=20)
+    return BiGAN(**{**parts(), **own, **options}, ema_half_life=20)
 
 
 def leaning_began():
     gan = began()
     gan.objective.k.fill_(0.9)  # at 0 it would stay there
     return gan
+
+
+@pytest.mark.parametrize("make", [GAN, bigan, partial(ConditionalGAN, num_classes=3)])
+@pytest.mark.parametrize("prior", [GaussianMixture, FlowPrior])
+def test_a_prior_that_no_player_would_teach_is_refused_in_one_line(make, prior):
+    own = parts() if make is not bigan else {}
+    with pytest.raises(UsageError, match=f"{prior.__name__} has parameters") as error:
+        make(**{**own, "prior": prior})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [GAN, VAE, partial(ConditionalGAN, num_classes=3)])
+def test_a_prior_that_nothing_would_fit_is_refused_in_one_line(make):
+    with pytest.raises(UsageError, match="FittedMixture is fitted to the latents") as error:
+        make(**{**parts(), "prior": FittedMixture})
+    assert "\n" not in str(error.value)
 
 
 RESUMED = {

@@ -117,13 +117,18 @@ def test_the_category_has_equal_shares_and_may_be_seen_by_the_normalisation():
     assert not isinstance(model, SamplesClasses)  # its codes are no classes of the data
 
 
+def held(latent_dim):
+    return GaussianMixture(latent_dim).requires_grad_(False)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"codes": 0}, r"model\.codes must be"),
         ({"continuous": 4}, r"model\.continuous must lie in 0\.\.latent_dim = 3"),
         ({"packing": 2}, "packing must be 1"),
-        ({"prior": partial(GaussianMixture, components=2)}, "must be standard_normal"),
+        ({"prior": held}, "must be standard_normal"),
+        ({"prior": partial(GaussianMixture, components=2)}, "GaussianMixture has parameters"),
         ({"weight": -1.0}, r"model\.weight must be 0 or more"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from torch.distributions import (
     Normal,
 )
 
+from gen_models.distributions import FlowPrior, GaussianMixture, StandardNormal
 from gen_models.errors import UsageError
+from gen_models.models import VAE, ConditionalVAE
 from gen_models.objectives import (
     Draws,
     Linear,
@@ -29,6 +32,8 @@ from gen_models.objectives.aggregate import (
     rate_parts,
     stratified_weights,
 )
+
+from ..models.conftest import parts
 
 
 def gaussian(mean, deviation=1.0):
@@ -215,3 +220,20 @@ def test_gradients_reach_encoder_and_prior_even_where_latents_coincide():
 def test_impossible_numbers_are_refused(make, name):
     with pytest.raises(UsageError, match=name):
         make()
+
+
+def test_a_prior_that_draws_do_not_teach_is_refused_where_the_rate_weighs_nothing():
+    alone, beside = MaximumMeanDiscrepancy(weight=1.0), MaximumMeanDiscrepancy(1.0, 0.5)
+    with pytest.raises(UsageError, match="GaussianMixture has parameters") as error:
+        alone.bind(GaussianMixture(2))
+    assert "\n" not in str(error.value)
+    beside.bind(GaussianMixture(2))
+    for prior in (FlowPrior(2), StandardNormal(2)):
+        alone.bind(prior)
+
+
+@pytest.mark.parametrize("kind", [VAE, partial(ConditionalVAE, num_classes=3)])
+def test_a_vae_shows_its_objective_the_prior(kind):
+    options = {**parts(), "objective": MaximumMeanDiscrepancy(weight=1.0)}
+    with pytest.raises(UsageError, match="GaussianMixture has parameters"):
+        kind(**{**options, "prior": GaussianMixture})
