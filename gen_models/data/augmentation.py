@@ -97,9 +97,15 @@ class Translation:
 
     Attributes:
         share: Of height and width: the largest move along each, rounded to pixels.
+
+    Raises:
+        UsageError: If the share is not in [0, 1].
     """
 
     share: float = 0.125
+
+    def __post_init__(self) -> None:
+        _check_share("translation", self.share)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape; refuses points."""
@@ -117,15 +123,26 @@ class Cutout:
 
     Attributes:
         share: Of height and width: the sides of the rectangle, rounded to pixels.
+
+    Raises:
+        UsageError: If the share is not in [0, 1].
     """
 
     share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share("cutout", self.share)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape; refuses points."""
         height, width = _sides(x, "cutout")
         rows, columns = (_covered(x, side, self.share) for side in (height, width))
         return x.masked_fill((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0.0)
+
+
+def _check_share(step: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise UsageError(f"augment.steps.{step}.share={share} must lie between 0 and 1")
 
 
 def _signs(x: Tensor) -> Tensor:

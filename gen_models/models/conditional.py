@@ -12,8 +12,8 @@ from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, StandardNormal
 from gen_models.errors import UsageError
 from gen_models.models.labelled import ClassConditional, with_classes
-from gen_models.models.latent import NetworkFactory, Shape, made_objective
-from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.models.latent import NetworkFactory, Shape, made_objective, made_schedule
+from gen_models.models.phase import OptimizerFactory, Phase, check_clip
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw, summary
 from gen_models.objectives.schedules import Schedule
@@ -54,7 +54,8 @@ class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes)
         training_images: How many there are, for objectives that hang on it.
 
     Raises:
-        UsageError: If the data have no labels; if the prior is made of an encoder of images alone.
+        UsageError: If the data have no labels; if the prior is made of an encoder of images alone;
+            if `clip` is not above 0, or the schedule begins or ends below it.
     """
 
     def __init__(
@@ -102,7 +103,8 @@ class ConditionalVAE(ClassConditional, Reconstructs, BoundsLikelihood, Observes)
         if hasattr(self.objective, "bind"):
             self.objective.bind(self.prior.latents)
         self.optimizer = build(optimizer, "model.optimizer")
-        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
+        self.lr_schedule = made_schedule(lr_schedule)
+        check_clip(clip)
         self.clip = clip
         self.training_images = training_images
 

@@ -27,6 +27,7 @@ from gen_models.models.latent import (
     Shape,
     check_unlearned,
     made_objective,
+    made_schedule,
 )
 from gen_models.models.phase import OptimizerFactory, Phase
 from gen_models.modes import unmoved
@@ -62,7 +63,7 @@ class GAN(LatentVariableModel):
 
     Raises:
         UsageError: If `n_critic` or `packing` is below 1, or `weight_clip` not above 0; if the
-            prior has parameters to be trained.
+            prior has parameters to be trained, or the schedule begins or ends below 0.
 
     Example:
         >>> from functools import partial
@@ -136,7 +137,7 @@ class GAN(LatentVariableModel):
         self.optimizer = build(optimizer, "model.optimizer")
         own = build(discriminator_optimizer, "model.discriminator_optimizer")
         self.discriminator_optimizer = own or self.optimizer
-        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
+        self.lr_schedule = made_schedule(lr_schedule)
 
     def phases(self) -> list[Phase]:
         """The discriminator, then the generator."""
@@ -159,6 +160,14 @@ class GAN(LatentVariableModel):
                 labelled=self.labelled,
             ),
         ]
+
+    def check(self, x: Tensor) -> None:
+        """Refuse packs larger than a batch of training, in which images would meet themselves."""
+        if self._trainer is not None and self.trainer.training and self.packing > len(x):
+            raise UsageError(
+                f"model.packing={self.packing} is more than the {len(x)} images that a batch has "
+                "on each device: lower it, or give a larger data.batch_size"
+            )
 
     def real(self, x: Tensor) -> Tensor:
         """What the discriminator is shown of scaled images (B, C, H, W): themselves."""

@@ -15,6 +15,7 @@ from gen_models.errors import UsageError
 from gen_models.models.average import ExponentialAverage
 from gen_models.models.base import GenerativeModule
 from gen_models.modes import evaluating
+from gen_models.objectives.schedules import Schedule, check_not_negative
 from gen_models.recipes import build
 
 Shape = tuple[int, int, int]
@@ -148,4 +149,16 @@ def made_objective(objective: Any, default: Any, method: str) -> Any:
             f"model.objective={type(made).__name__} is another family's; this one takes those that "
             f"{type(default).__name__} is one of (see docs/models.md)"
         )
+    return made
+
+
+def made_schedule(schedule: Any) -> Schedule | None:
+    """The schedule of the learning rate, built.
+
+    Raises:
+        UsageError: If it begins or ends below 0.
+    """
+    made: Schedule | None = build(schedule, "model.lr_schedule")
+    if made is not None:
+        check_not_negative("model.lr_schedule", made)
     return made

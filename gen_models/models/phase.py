@@ -82,3 +82,13 @@ def scale_rate(optimizer: Any, factor: float) -> None:
     """Set the learning rates to a factor of the first ones, which checkpoints keep beside them."""
     for group in optimizer.param_groups:
         group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+
+
+def check_clip(clip: float | None) -> None:
+    """Refuse a largest norm of the gradient that is none: a negative one would turn it round.
+
+    Raises:
+        UsageError: If it is not above 0.
+    """
+    if clip is not None and not clip > 0:
+        raise UsageError(f"model.clip must be above 0, or null, not {clip}")

@@ -9,8 +9,14 @@ from torch.distributions import Distribution
 from gen_models.capabilities import BoundsLikelihood, ElboTerms, Infers, Observes, Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import DiagonalGaussian, Gaussian, Prior, StandardNormal
-from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape, made_objective
-from gen_models.models.phase import OptimizerFactory, Phase
+from gen_models.models.latent import (
+    LatentVariableModel,
+    NetworkFactory,
+    Shape,
+    made_objective,
+    made_schedule,
+)
+from gen_models.models.phase import OptimizerFactory, Phase, check_clip
 from gen_models.modes import evaluating
 from gen_models.objectives.elbo import Bound, Draws, NegativeELBO, draw, summary
 from gen_models.objectives.schedules import Schedule
@@ -38,6 +44,9 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
             average.
         lr_schedule: Maps images seen to a factor of the learning rate; None: 1.
         training_images: How many there are, for objectives that hang on it.
+
+    Raises:
+        UsageError: If `clip` is not above 0, or the schedule begins or ends below it.
 
     Example:
         >>> from functools import partial
@@ -94,7 +103,8 @@ class VAE(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes)
         if hasattr(self.objective, "bind"):
             self.objective.bind(self.prior)
         self.optimizer = build(optimizer, "model.optimizer")
-        self.lr_schedule = build(lr_schedule, "model.lr_schedule")
+        self.lr_schedule = made_schedule(lr_schedule)
+        check_clip(clip)
         self.clip = clip
         self.training_images = training_images
 

@@ -49,7 +49,8 @@ class VAEGAN(VAE):
         **options: Arguments of `VAE`.
 
     Raises:
-        UsageError: If a weight is negative; if no pixel teaches the likelihood its parameters.
+        UsageError: If a weight is negative, or `features` below 1; if no pixel teaches the
+            likelihood its parameters.
     """
 
     remedy: ClassVar[str] = "lower model.optimizer.lr or model.discriminator_optimizer.lr"
@@ -84,6 +85,8 @@ class VAEGAN(VAE):
                 f"model.likelihood={type(self.likelihood).__name__} learns its scale from pixels, "
                 "which model.pixel_weight=0 leaves out: choose a fixed one, or a weight above 0"
             )
+        if features < 1:
+            raise UsageError(f"model.features must be 1 or more, not {features}")
         trunk = build(discriminator, "model.discriminator")(shape=self.shape, features=features)
         self.discriminator = nn.Sequential(trunk, nn.LeakyReLU(0.2), nn.Linear(features, 1))
         own = build(discriminator_optimizer, "model.discriminator_optimizer")

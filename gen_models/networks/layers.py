@@ -36,11 +36,16 @@ def pyramid(shape: Shape, stages: int | None, smallest: int = 4) -> list[tuple[i
         stages: How often to halve; None: until the longer side is at most `smallest`.
         smallest: The longer side of the start grid, in pixels.
 
+    Raises:
+        UsageError: If `stages` is below 0.
+
     Example:
         >>> pyramid((1, 28, 28), None)
         [(28, 28), (14, 14), (7, 7), (4, 4)]
     """
     sizes = [(shape[1], shape[2])]
+    if stages is not None and stages < 0:
+        raise UsageError(f"stages must be 0 or more, or null, not {stages}")
     while (len(sizes) <= stages) if stages is not None else (max(sizes[-1]) > smallest):
         height, width = sizes[-1]
         sizes.append((math.ceil(height / 2), math.ceil(width / 2)))
@@ -56,7 +61,12 @@ def dense(
     """Linear layers through `sizes`, an activation after each; after the last if `last`.
 
     Batch norm, if any, stands before each activation.
+
+    Raises:
+        UsageError: If a width is below 1.
     """
+    for size in sizes:
+        at_least_one("hidden", size)
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(inputs, outputs))
@@ -70,7 +80,12 @@ def gated_dense(sizes: Sequence[int]) -> nn.Sequential:
     r"""Layers $(W x + b) \odot \mathrm{sigmoid}(V x + c)$ through `sizes`; the last one is linear.
 
     Gated linear units (Dauphin et al., 2017), as in Tomczak & Welling (2018).
+
+    Raises:
+        UsageError: If a width is below 1.
     """
+    for size in sizes:
+        at_least_one("hidden", size)
     *hidden, (inputs, outputs) = pairwise(sizes)
     layers: list[nn.Module] = []
     for width, wider in hidden:

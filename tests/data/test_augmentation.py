@@ -97,6 +97,15 @@ def test_each_is_differentiable_twice_and_draws_for_each_image(step):
     assert same.shape == (64, 3, 16, 16)
 
 
+@pytest.mark.parametrize("kind", [Translation, Cutout])
+@pytest.mark.parametrize("share", [-0.5, 3.0])
+def test_shares_lie_between_0_and_1(kind, share):
+    with pytest.raises(UsageError, match=rf"{kind.__name__.lower()}\.share={share} must lie"):
+        kind(share)
+    assert kind(0.0).share == 0
+    assert kind(1.0).share == 1
+
+
 @pytest.mark.parametrize("step", [Translation(), Cutout()], ids=lambda s: type(s).__name__)
 def test_points_have_no_pixels_to_move_or_blank(step):
     name = type(step).__name__.lower()

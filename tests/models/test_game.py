@@ -317,6 +317,16 @@ def leaning_began():
     return gan
 
 
+def test_packs_larger_than_a_batch_of_training_are_refused_and_a_short_rest_is_none(
+    trainer, images
+):
+    few = DataLoader(TensorDataset(torch.rand(2, *SHAPE)), batch_size=2)
+    with pytest.raises(UsageError, match=r"model\.packing=17 is more than the 16 images") as error:
+        trainer().fit(GAN(**parts(), packing=17), images)
+    assert "\n" not in str(error.value)
+    trainer(max_epochs=1).fit(GAN(**parts(), packing=4), images, few)
+
+
 @pytest.mark.parametrize("make", [GAN, bigan, partial(ConditionalGAN, num_classes=3)])
 @pytest.mark.parametrize("prior", [GaussianMixture, FlowPrior])
 def test_a_prior_that_no_player_would_teach_is_refused_in_one_line(make, prior):

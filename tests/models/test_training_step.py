@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from gen_models.errors import UsageError
-from gen_models.models import GAN, VAE, GenerativeModule, Phase
+from gen_models.models import GAN, VAE, ConditionalVAE, GenerativeModule, Phase
 from gen_models.models.average import ExponentialAverage
 from gen_models.objectives import Linear
 
@@ -249,3 +249,21 @@ def test_a_labelled_phase_gets_labels_and_says_so_where_there_are_none(trainer):
     assert staged.labels == [3, 1, 0, 2]
     with pytest.raises(UsageError, match="phase labelled of the model needs labels"):
         trainer(max_epochs=1).fit(Staged(labelled=True), DataLoader(images, batch_size=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"clip": -1.0}, r"model\.clip must be above 0, or null, not -1"),
+        ({"clip": 0.0}, r"model\.clip must be above 0"),
+        (
+            {"lr_schedule": Linear(images=9, start=1.0, end=-1.0)},
+            r"model\.lr_schedule must be 0 or",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [VAE, partial(ConditionalVAE, num_classes=3)])
+def test_what_would_climb_is_refused_before_training(kind, options, told):
+    with pytest.raises(UsageError, match=told) as error:
+        kind(**parts(), **options)
+    assert "\n" not in str(error.value)

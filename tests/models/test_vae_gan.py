@@ -190,6 +190,7 @@ def test_weights_may_be_schedules_and_a_term_of_weight_0_costs_nothing():
 @pytest.mark.parametrize(
     ("options", "names"),
     [
+        ({"features": -4}, r"model.features must be 1 or more"),
         ({"feature_weight": -1.0}, "model.feature_weight"),
         ({"pixel_weight": 0.0, "likelihood": partial(Gaussian, learned=True)}, "pixel_weight=0"),
         ({"adversarial": NegativeELBO()}, "model.adversarial=NegativeELBO"),

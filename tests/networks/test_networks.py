@@ -234,3 +234,20 @@ def test_sizes_halve_and_round_up_and_come_back():
     odd = torch.arange(15.0).reshape(1, 1, 5, 3)
     assert PadToEven()(odd).shape == (1, 1, 6, 4)
     assert torch.equal(Crop((5, 3))(PadToEven()(odd)), odd)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: ConvGenerator(3, (1, 8, 8), stages=-1), "stages must be 0 or more"),
+        (lambda: ResNetTrunk((1, 8, 8), 3, stages=-1), "stages must be 0 or more"),
+        (lambda: MLPGenerator(3, (1, 8, 8), hidden=(0,)), "hidden must be 1 or more, not 0"),
+        (lambda: MLPTrunk((1, 8, 8), 3, hidden=(4, -3)), "hidden must be 1 or more, not -3"),
+        (lambda: MLPTrunk((1, 8, 8), 3, hidden=(0,), gated=True), "hidden must be 1 or more"),
+        (lambda: ConvTrunk((1, 8, 8), 3, hidden=(0,)), "hidden must be 1 or more"),
+        (lambda: ConvGenerator(3, (1, 8, 8), hidden=(-3,)), "hidden must be 1 or more"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(make, told):
+    with pytest.raises(UsageError, match=told):
+        make()
