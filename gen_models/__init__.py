@@ -3,7 +3,14 @@
 Importing the package is cheap: torch and Lightning are imported by the modules that need them.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Where other programs want the cores, threads that look on for one another keep each other from
+# them: 1,000 looks, some 50 microseconds, and then they sleep (decision 11). GNU OpenMP hears this
+# as torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from gen_models.loading import load_run

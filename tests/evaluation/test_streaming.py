@@ -169,7 +169,7 @@ def test_what_torchmetrics_gets_wrong_is_right_here():
     seen = [offset(x.double()).view(-1, 1, 4, 4) for x in (REAL, FAKE)]
     expected = at_once(extractor=lambda x: offset(x).double())
     assert far == pytest.approx(expected, rel=1e-11)
-    assert abs(theirs(*seen).item() / at_once(*seen) - 1) > 1e-9
+    assert abs(theirs(*seen).item() / at_once(*seen) - 1) > 1e-10
 
 
 def test_features_that_are_not_finite_are_refused_at_once():
@@ -178,7 +178,7 @@ def test_features_that_are_not_finite_are_refused_at_once():
     batch[3, 0, 1, 1] = 0.2
     with pytest.raises(UsageError, match="image 3 has features that are not finite"):
         metric.update(batch, real=True)
-    assert theirs(REAL * float("nan"), FAKE).isnan(), "torchmetrics finds out at the end"
+    # torchmetrics goes on with them, and some processors' LAPACK ends the whole process then.
 
 
 def test_bytes_and_floats_are_the_same_images():

@@ -92,7 +92,7 @@ def test_distance_to_a_standard_gaussian_is_known_for_ill_conditioned_features(d
     standard = Moments(torch.full((64,), offset).double(), torch.eye(64).double(), None)
     expected = (deviations - 1).square().sum().item()
     value = frechet_distance(standard, Moments.of(x))
-    assert value == pytest.approx(expected, abs=1e-12 * max(1, offset))
+    assert value == pytest.approx(expected, rel=1e-12, abs=1e-12 * max(1, offset))
 
 
 def test_distance_and_error_of_more_features_than_a_strip_has():
