@@ -128,9 +128,10 @@ class Run:
             "num_classes": self.data.num_classes,
             "training_images": len(self.data.train),
         }
-        self.model: GenerativeModule = build(
-            config.model, "model", offered, shape=shape, scaler=scaler
-        )
+        with enough_memory("model: too little memory for its networks; make them smaller"):
+            self.model: GenerativeModule = build(
+                config.model, "model", offered, shape=shape, scaler=scaler
+            )
         keep_skipped(self.data, self.model, self.folder)
         check_optimizers(self.model)
         self.trainer = make_trainer(

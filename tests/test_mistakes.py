@@ -100,6 +100,8 @@ def attempt(tmp_path, monkeypatch):
         ("+model.shape=[1,8,8]", "model.shape is set by the code, from data and other keys: leave"),
         ("+model.generator.latent_dim=3", "model.generator.latent_dim is set by the code"),
         ("model=gan +model.trunk.features=3", "model.trunk.features is set by the code"),
+        # More than any machine has.
+        ("+model.generator.stages=16", "model: too little memory for its networks"),
         # What does not go together, or is not there.
         ("model/likelihood=bernoulli", "likelihood=bernoulli needs binary images"),
         ("train=false", "train=false needs ckpt_path=FILE"),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import torch
-
-from gen_models.errors import UsageError
+from gen_models import errors
 
 GROUPS = (
     ("", "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
@@ -24,25 +22,16 @@ GROUPS = (
 `memory.stat`."""
 
 
-@contextmanager
-def enough_memory() -> Iterator[None]:
+def enough_memory() -> AbstractContextManager[None]:
     """Tell of too little memory for the images in one line that names the way out.
 
     Raises:
         UsageError: If there was too little.
     """
-    told = UsageError(
+    return errors.enough_memory(
         "data: too little memory for the images; keep them on disk with data.in_memory=false, or "
         "make them smaller with data.image_size"
     )
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise told from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise told from error
 
 
 def free_memory(system: Path = Path("/")) -> int | None:
