@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # Where other programs want the cores, threads that look on for one another keep each other from
-# them: 1,000 looks, some 50 microseconds, and then they sleep (decision 11). GNU OpenMP hears this
+# them: 1,000 looks, in place of 300,000, and then they sleep (decision 11). GNU OpenMP hears this
 # as torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

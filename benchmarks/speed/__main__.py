@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).resolve().parent
-NAMES = "training", "command", "features", "growth", "quality", "gpu"
+NAMES = "training", "command", "threads", "features", "growth", "quality", "gpu"
 
 
 def main() -> None:

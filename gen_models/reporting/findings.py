@@ -71,10 +71,17 @@ def all_findings(groups: Sequence[Group], measurements: Table, cost: Table) -> d
             *alike,
             *unalike,
             *words.origins(groups),
-            *(sentence for group in groups for sentence in _unlike(group)),
+            *(sentence for group in groups for sentence in (*_cut_short(group), *_unlike(group))),
         ],
     }
     return {heading: sentences for heading, sentences in parts.items() if sentences}
+
+
+def _cut_short(group: Group) -> list[str]:
+    """Which runs are finished before their budget was spent, and count all the same."""
+    records = [run.record for run in group.runs]
+    told = [f"seed {record.seed} {record.reason}" for record in records if record.reason]
+    return [f"{group.label}: {'; '.join(told)}."] if told else []
 
 
 def _unlike(group: Group) -> list[str]:

@@ -116,6 +116,14 @@ def test_that_seeds_are_of_different_files_is_said(record, groups):
     )
 
 
+def test_a_run_that_a_limit_cut_short_is_told_of(record, groups):
+    reason = "stopped at 64 of 100 images by trainer.max_epochs=1"
+    made = groups(record(seed=0), record(seed=1, reason=reason))
+    assert len(made) == 1
+    told = all_findings(made, measurement_table(made), cost_table(made))["Conditions"]
+    assert f"vae: seed 1 {reason}." in told
+
+
 def test_a_value_with_a_slash_or_an_umlaut_is_a_value(record, groups):
     for values in (("a/b", "a/c"), ("größe", "size")):
         made = groups(*(record(seed=s, config={"note": v}) for s, v in enumerate(values)))
