@@ -56,3 +56,10 @@ def test_all_take_as_many_steps_and_a_turn_has_its_seconds(monkeypatch):
         turns.on_train_batch_end(trainer, module)
     assert Counter(calls) == {1.25: 5, 6.25: 20, 11.25: 20}
     assert turns.seconds["ours"] == [0.25] * 3
+
+
+def test_a_ratio_is_of_turns_that_follow_one_another():
+    from ratios import ratio
+
+    assert ratio([2, 3, 4], [1, 1, 1]) == "3.00 (2.50-3.50)"
+    assert ratio([1, 10], [1, 10]) == "1.00 (1.00-1.00)"

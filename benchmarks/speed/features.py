@@ -13,11 +13,12 @@ import copy
 import json
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import numpy
 import torch
 from machine import machine
+from ratios import ratio
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -67,11 +68,9 @@ def main() -> None:
     cases = [measure(name, options.images, options.turns) for name in EXTRACTORS]
     shown = Table("extractor", "images/s", "torch's own layout over ours", "relative difference")
     for case in cases:
-        ours, plain = (numpy.array(values) for values in case["seconds"].values())
-        low, middle, high = numpy.quantile(plain / ours, [0.25, 0.5, 0.75])
-        speed = f"{options.images / numpy.median(ours):,.0f}"
-        ratio = f"{middle:.2f} ({low:.2f}-{high:.2f})"
-        shown.add_row(case["extractor"], speed, ratio, f"{case['apart']:.1e}")
+        ours, plain = case["seconds"].values()
+        speed = f"{options.images / median(ours):,.0f}"
+        shown.add_row(case["extractor"], speed, ratio(plain, ours), f"{case['apart']:.1e}")
     Console(width=110).print(shown)
     if options.out:
         record = {"machine": machine(), "threads": options.threads, "cases": cases}

@@ -31,14 +31,15 @@ from io import StringIO
 from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import numpy
 import pytorch_lightning as pl
 import torch
 from contestants import gan_by_hand, in_memory, vae_by_hand
 from device import busy, operations_per_image, peak, watching
 from machine import machine
+from ratios import ratio
 from rich.console import Console
 from rich.table import Table
 from training import ENDLESS, composed, on_a_terminal
@@ -294,9 +295,7 @@ def rows(case: dict[str, Any], device: str) -> list[list[str]]:
     first = next(iter(sides.values()))
     shown = []
     for name, side in sides.items():
-        second = float(numpy.median(side["seconds"]))
-        ratio = numpy.divide(first["seconds"], side["seconds"])
-        low, middle, high = numpy.quantile(ratio, [0.25, 0.5, 0.75])
+        second = median(side["seconds"])
         best = peak(device, case["precision"])
         per_image = first.get("operations")
         share = per_image and best and per_image * case["batch"] / second / best
@@ -311,7 +310,7 @@ def rows(case: dict[str, Any], device: str) -> list[list[str]]:
                 f"{case['model']} {case['networks']} {case['batch']}",
                 name,
                 f"{case['batch'] / second:,.0f}",
-                f"{middle:.2f} ({low:.2f}-{high:.2f})",
+                ratio(first["seconds"], side["seconds"]),
                 cell(share, ".1%"),
                 cell(idle, ".0%"),
                 cell(side.get("kernels"), ".0f") + replayed(name, side.get("graphs")),

@@ -19,10 +19,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import numpy
 from machine import machine
+from ratios import ratio
 from rich.console import Console
 from rich.table import Table
 
@@ -94,16 +95,11 @@ def main() -> None:
         for model in options.models
         for beside in (0, cores)
     ]
-    shown = Table("model", "busy processes", "ours, s", *(s for s in SIDES if s != "ours"))
+    shown = Table("model", "busy processes", "ours, s", *list(SIDES)[1:])
     for case in cases:
-        ours = numpy.array(case["seconds"]["ours"])
-        ratios = [
-            numpy.quantile(numpy.array(values) / ours, [0.25, 0.5, 0.75])
-            for side, values in case["seconds"].items()
-            if side != "ours"
-        ]
-        told = [f"{middle:.2f} ({low:.2f}-{high:.2f})" for low, middle, high in ratios]
-        shown.add_row(case["model"], str(case["beside"]), f"{numpy.median(ours):.1f}", *told)
+        ours, *rest = case["seconds"].values()
+        told = [ratio(theirs, ours) for theirs in rest]
+        shown.add_row(case["model"], str(case["beside"]), f"{median(ours):.1f}", *told)
     Console(width=110).print(shown)
     if options.out:
         record = {"machine": machine(), "images": options.images, "cases": cases}

@@ -30,15 +30,16 @@ import traceback
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
-import numpy
 import pytorch_lightning as pl
 import torch
 from contestants import Step, contestants
 from hydra import compose, initialize_config_dir
 from machine import machine
 from omegaconf import OmegaConf
+from ratios import ratio
 from rich.console import Console
 from rich.table import Table
 
@@ -187,26 +188,16 @@ def measure(kind: str, nets: str, batch: int, options: argparse.Namespace) -> di
     return case
 
 
-def ratios(case: dict[str, Any], name: str) -> tuple[float, float, float]:
-    """First quartile, median and third quartile of theirs over ours."""
-    theirs, ours = (numpy.array(case["seconds"][key]) for key in (name, "ours"))
-    low, middle, high = numpy.quantile(theirs / ours, [0.25, 0.5, 0.75])
-    return float(low), float(middle), float(high)
-
-
 def table(cases: list[dict[str, Any]]) -> Table:
     """A row a case, a column a contestant."""
     names = list(dict.fromkeys(name for case in cases for name in case["seconds"]))[1:]
     shown = Table("model", "networks", "batch", "ours, ms", *names)
     for case in cases:
-        ours = 1e3 * float(numpy.median(case["seconds"]["ours"]))
-        cells = [
-            "{1:.2f} ({0:.2f}-{2:.2f})".format(*ratios(case, name))
-            if name in case["seconds"]
-            else ""
-            for name in names
-        ]
-        shown.add_row(case["model"], case["networks"], str(case["batch"]), f"{ours:.2f}", *cells)
+        seconds = case["seconds"]
+        ours = seconds["ours"]
+        cells = [ratio(seconds[name], ours) if name in seconds else "" for name in names]
+        middle = f"{1e3 * median(ours):.2f}"
+        shown.add_row(case["model"], case["networks"], str(case["batch"]), middle, *cells)
     return shown
 
 

@@ -267,8 +267,9 @@ def test_a_pickle_by_another_name_does_not_run(tmp_path, suffix):
 
 
 def hostile_archive(path):
+    absolute = str(path.parent.parent / "absolute")
     with tarfile.open(path, "w:gz") as archive:
-        for name in ("../../escaped", "/tmp/gen_models_escaped", "cifar-10-batches-py/test_batch"):
+        for name in ("../../escaped", absolute, "cifar-10-batches-py/test_batch"):
             member = tarfile.TarInfo(name)
             member.size = 3
             archive.addfile(member, io.BytesIO(b"bad"))
@@ -287,5 +288,5 @@ def test_a_strangers_archive_is_not_unpacked(tmp_path, monkeypatch):
     message = refused("cifar10", root, download=True)
     assert "could not be fetched" in message
     assert not (tmp_path / "escaped").exists()
-    assert not Path("/tmp/gen_models_escaped").exists()
+    assert not (tmp_path / "deep/absolute").exists()
     assert not (root / "cifar-10-batches-py").exists()
