@@ -16,7 +16,7 @@ from gen_models.config import RunConfig, check
 from gen_models.data import ImageDataModule
 from gen_models.errors import Diverged, UsageError, enough_memory
 from gen_models.fitting import check_images, check_optimizers, cut_short, make_trainer, refusals
-from gen_models.folders import taken, write_status
+from gen_models.folders import IN_EVALUATION, taken, write_status
 from gen_models.harness import Harness
 from gen_models.launching import Failed, everywhere
 from gen_models.models import GenerativeModule
@@ -168,7 +168,7 @@ class Run:
             try:
                 values, pictures = self.harness.evaluate(self.model, self.folder)
             except KeyboardInterrupt:
-                status, reason = "interrupted", f"{signal_name(self.asked)}, in evaluation"
+                status, reason = "interrupted", f"{signal_name(self.asked)}{IN_EVALUATION}"
         seconds = time.monotonic() - started
         report = processes.by_first(lambda: self.report(status, reason, values, pictures, seconds))
         if status == "diverged":

@@ -12,6 +12,10 @@ class UsageError(ValueError):
     """
 
 
+class NotFinite(UsageError):
+    """Samples, features or a distance of theirs that are not finite: the model has diverged."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether there was too little memory, of the machine or of a GPU."""
     named = type(error).__name__ == "OutOfMemoryError"  # torch's, which is not imported for this

@@ -30,7 +30,7 @@ from pathlib import Path
 from gen_models.composing import composed, recorded_config
 from gen_models.config import explain, register
 from gen_models.errors import UsageError
-from gen_models.folders import taken, write_status
+from gen_models.folders import IN_EVALUATION, taken, write_status
 from gen_models.records import Measured, Record
 from gen_models.records.schema import one_line
 from gen_models.reporting.runs import Unreadable, find_runs, read_run
@@ -108,8 +108,9 @@ def _trained(folder: Path) -> Record:
     if record.status == "finished":
         return record
     seen = record.budget.images_seen
-    if record.status == "interrupted" and isinstance(budget, int) and seen >= budget:
-        return record  # stopped in evaluation
+    spent = isinstance(budget, int) and seen >= budget
+    if record.status == "interrupted" and (spent or (record.reason or "").endswith(IN_EVALUATION)):
+        return record
     raise UsageError(
         f"nothing to measure: the run is {record.status} ({record.reason}) after {seen} images"
     )

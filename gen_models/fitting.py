@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.callbacks.timer import Timer
 from pytorch_lightning.loggers import Logger
 
@@ -30,6 +30,7 @@ from gen_models.training.collapse import PosteriorCollapse
 from gen_models.training.compiled import Compiled
 from gen_models.training.devices import SharedBatch
 from gen_models.training.divergence import FiniteCheckpoint
+from gen_models.training.early import EarlyStops, stopping
 from gen_models.training.interruption import Interruption
 from gen_models.training.last_checkpoint import LastCheckpoint
 from gen_models.training.together import Together
@@ -69,6 +70,7 @@ def make_trainer(
         SampleGrid(folder / "progress", draw),
         PosteriorCollapse(),
         Watch(),
+        EarlyStops(),
         *([Compiled(config.compile)] if config.compile is not None else []),
     ]
     callbacks: list[pl.Callback] = [
@@ -231,8 +233,7 @@ def cut_short(trainer: pl.Trainer, config: RunConfig, seen: int) -> str | None:
         if left is not None and left <= 0:
             time = config.trainer.get("max_time")
             limits.append("Timer of callbacks" if time is None else f"trainer.max_time={time}")
-        not_stopped = EarlyStoppingReason.NOT_STOPPED
-        if isinstance(callback, EarlyStopping) and callback.stopping_reason != not_stopped:
-            limits.append("EarlyStopping of callbacks")
+    if any(each.stopping_reason != EarlyStoppingReason.NOT_STOPPED for each in stopping(trainer)):
+        limits.append("EarlyStopping of callbacks")
     told = f"stopped at {seen} of {config.max_images} images by {' and '.join(limits)}"
     return told if limits else None

@@ -16,6 +16,9 @@ from gen_models.records.status import read_status as _told
 CONFIG = "config.json"
 """What the run is made of, before its record is there."""
 
+IN_EVALUATION = ", in evaluation"
+"""How the reason of a run ends that was trained to its end and interrupted behind it."""
+
 
 @contextmanager
 def taken(folder: Path) -> Iterator[None]:

@@ -71,7 +71,16 @@ class Harness:
         return f"fid_{self.extractors[0].name}_{min(2000, self.samples)}_validation"
 
     def score(self) -> Callable[[GenerativeModule], float]:
-        """A Fréchet distance to the validation images, which are looked at once."""
+        """A Fréchet distance to the validation images, which are looked at once.
+
+        Raises:
+            UsageError: If there is no more than one.
+        """
+        if (count := len(self.data.validation)) < 2:
+            raise UsageError(
+                f"data: the validation split has {count} image, and best.ckpt is chosen by a "
+                "distance to 2 or more; raise data.validation, or give more images"
+            )
         real: list[Moments] = []
 
         def measure(model: GenerativeModule) -> float:

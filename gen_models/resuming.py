@@ -114,7 +114,8 @@ def complete(folder: Path, config: RunConfig) -> Record | None:
     own = record.config
     # A model may need less of its budget, and a limit that ended training before would do so again.
     same = limits(own) == limits(describe(config.__dict__))
-    spent = max(own.get("max_images", 0) if same else 0, record.budget.images_seen)
+    ended = same and own.get("train", True)
+    spent = max(own.get("max_images", 0) if ended else 0, record.budget.images_seen)
     trained = not config.train or spent >= config.max_images
     measured = bool(own.get("evaluate")) or not config.evaluate
     return record if record.status == "finished" and trained and measured else None

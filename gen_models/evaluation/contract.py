@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gen_models.data.ranges import to_bytes, to_pixels
-from gen_models.errors import UsageError
+from gen_models.errors import NotFinite, UsageError
 
 
 class Intake(NamedTuple):
@@ -88,6 +88,6 @@ def check_images(images: Tensor, first: int) -> None:
     finite = images.isfinite().flatten(1).all(1)
     if not finite.all():
         index = first + int((~finite).nonzero()[0])
-        raise UsageError(
+        raise NotFinite(
             f"the model's samples are not finite (the first is number {index}): it has diverged"
         )

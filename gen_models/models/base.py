@@ -130,6 +130,7 @@ class GenerativeModule(Logged):
     def on_train_start(self) -> None:
         """Start the clock, and go on with the noise that a resumed run would have had."""
         super().on_train_start()
+        self._gathered.to(self.device)
         self._unheard = unheard(self)
         if self._noise is not None:
             set_random_state(self._noise)

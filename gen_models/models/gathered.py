@@ -56,6 +56,13 @@ class Gathered:
         """Add the values of a turn, scalars; "loss" is among them."""
         self._rows.append((turn, {key: value.detach() for key, value in values.items()}))
 
+    def to(self, device: torch.device) -> None:
+        """Move all values: a checkpoint is read to the CPU, and goes on elsewhere."""
+        self._rows = [
+            (turn, {key: value.to(device) for key, value in values.items()})
+            for turn, values in self._rows
+        ]
+
     def means(self) -> tuple[list[str], Tensor]:
         """Names, and the means under them, (names,)."""
         found: dict[str, list[Tensor]] = {}

@@ -62,6 +62,12 @@ class Logged(pl.LightningModule):
             self._flush()
         self.training_seconds, self._started = self._seconds(), None
 
+    def on_fit_end(self) -> None:
+        """Write what a checkpoint held since the last interval, where nothing was left to train."""
+        if self._gathered:
+            self._gathered.to(self.device)
+            self._flush()
+
     def _seconds(self) -> float:
         leg = 0.0 if self._started is None else time.monotonic() - self._started
         return self.training_seconds + leg

@@ -101,6 +101,11 @@ class PPCA(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes
         moved = list(self.parameters())
         return [Phase("ppca", self.loss, moved, partial(torch.optim.SGD, lr=0.0))]
 
+    def on_fit_start(self) -> None:
+        """Do nothing where a run goes on that has been fitted."""
+        if self.iterations:
+            self.trainer.should_stop = True
+
     def on_train_start(self) -> None:
         """Start the clock, and fit."""
         super().on_train_start()

@@ -14,25 +14,30 @@ from gen_models.errors import UsageError
 
 
 def random_state() -> dict[str, Any]:
-    """All global random states, as a checkpoint can hold them: torch's, NumPy's and Python's."""
+    """All global random states, as a checkpoint can hold them: torch's, NumPy's and Python's.
+
+    Of GPUs that of the process's own alone, which is the same in all processes of a run: they draw
+    the same noise, and each takes its share.
+    """
     kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state(legacy=True))
     return {
         "cpu": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "numpy": (kind, keys.tolist(), *rest),
         "python": random.getstate(),
     }
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put random states back; GPUs that are no longer there are left out.
+    """Put random states back, that of a GPU on the one that the process has now, if any.
 
     Args:
-        state: What `random_state` gave; of an older version it may be torch's alone.
+        state: What `random_state` gave; of an older version it may be torch's alone, and those of
+            all GPUs, of which the first is taken.
     """
     torch.set_rng_state(state["cpu"].cpu())
-    for device, kept in enumerate(state["cuda"][: torch.cuda.device_count()]):
-        torch.cuda.set_rng_state(kept.cpu(), device)
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"][0].cpu())
     if "numpy" in state:
         kind, keys, *rest = state["numpy"]
         np.random.set_state((kind, np.array(keys, np.uint32), *rest))

@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gen_models.errors import UsageError
+from gen_models.errors import NotFinite, UsageError
 from gen_models.models.base import GenerativeModule
 from gen_models.records import whole
 from gen_models.training.trackers import show
@@ -70,7 +70,7 @@ class Selection(pl.Callback):
         score = math.inf
         try:
             score = self.score(module) if module.diverged is None else math.inf
-        except UsageError as error:
+        except NotFinite as error:
             module.diverge(f"{error}, at {module.images_seen} images")
         trainer.callback_metrics[self.name] = torch.tensor(score)
 

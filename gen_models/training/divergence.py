@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -12,12 +13,50 @@ from gen_models.models.gathered import Turn
 
 
 class FiniteCheckpoint(ModelCheckpoint):
-    """Lightning's, but a state that is beyond repair is not saved: the last good one stays."""
+    """Lightning's, but a state that is beyond repair is not saved: the last good one stays.
+
+    A run that goes on has its best one behind itself, wherever its folder lies now; one that begins
+    with another's weights has none yet.
+    """
+
+    own = False
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Tell a run that goes on from one that begins with another's weights."""
+        start, folder = trainer.ckpt_path, self.dirpath
+        assert start is not None
+        assert folder is not None
+        self.own = Path(start).resolve().parent == Path(folder).resolve()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with all that was kept; Lightning forgets the last score."""
+        """Go on with all that was kept; Lightning forgets the last score, and a moved folder."""
+        if self.own:
+            state_dict = self._here(state_dict)
         super().load_state_dict(state_dict)
         self.current_score = state_dict["current_score"]
+
+    def _here(self, state: dict[str, Any]) -> dict[str, Any]:
+        folder = str(self.dirpath)
+
+        def here(path: str) -> str:
+            return str(Path(folder, Path(path).name)) if path else path
+
+        paths = "best_model_path", "kth_best_model_path", "last_model_path"
+        return {
+            **state,
+            "dirpath": folder,
+            "best_k_models": {here(path): k for path, k in state["best_k_models"].items()},
+            **{name: here(state[name]) for name in paths},
+        }
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Forget the scores of a run whose weights this one begins with: it has not their best."""
+        super().on_fit_start(trainer, module)
+        if not self.own:
+            for row in getattr(module, "history", ()):
+                row.pop(self.monitor, None)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Save, unless training has diverged."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
 from gen_models.models.state import not_finite
 from gen_models.training.interruption import Interruption
@@ -35,19 +36,38 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
         self.asked = asked
         self._saved = 0.0
         self._iterations = 0
+        self._batches: int | None = None
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, module: GenerativeModule, checkpoint: dict[str, Any]
     ) -> None:
         """Say where the loops stand, whoever saves, and wherever."""
-        between_iterations(
-            checkpoint["loops"]["fit_loop"], module.iterations, int(trainer.num_training_batches)
-        )
+        checkpoint["batches"] = batches = int(trainer.num_training_batches)
+        between_iterations(checkpoint["loops"]["fit_loop"], module.iterations, batches)
 
-    def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
-        """Start the clock, and hear signals instead of Lightning, which exits with status 0."""
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, module: GenerativeModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take down how long its epochs were; of an older version it does not say."""
+        self._batches = checkpoint.get("batches")
+
+    def on_fit_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Have loggers hold what the checkpoint does, also where nothing is left to be trained."""
         for logger in trainer.loggers if trainer.is_global_zero else ():
             rewind(logger, module.images_seen, module.history)
+
+    def on_train_start(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Start the clock, and hear signals instead of Lightning, which exits with status 0.
+
+        Raises:
+            UsageError: If training goes on behind an epoch that was of another length.
+        """
+        here, there = int(trainer.num_training_batches), self._batches
+        if there not in (None, here) and module.iterations >= min(here, there):
+            raise UsageError(
+                f"the checkpoint's epochs have {there} batches and those of now {here}: set "
+                "data.batch_size and trainer.limit_train_batches as they were there"
+            )
         self._saved, self._iterations = time.monotonic(), module.iterations
         self.asked.patient = True
         self.asked.listen()

@@ -40,6 +40,6 @@ class Together(pl.Callback):
                 part.load_state_dict(state_dict[part.state_key])
 
 
-def _each(hooks: list[Callable[..., None]], *arguments: Any) -> None:
+def _each(hooks: list[Callable[..., None]], *arguments: Any, **named: Any) -> None:
     for hook in hooks:
-        hook(*arguments)
+        hook(*arguments, **named)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from gen_models.errors import UsageError
+from gen_models.errors import NotFinite, UsageError
 from gen_models.evaluation.rows import Rows, shuffle, taken
 from gen_models.evaluation.statistics.estimate import Estimate
 from gen_models.evaluation.statistics.gram import gram_matrix
@@ -156,7 +156,7 @@ def _product(real: Moments, fake: Moments) -> Tensor:
     product = real.factor @ fake.factor.T
     if not product.square().sum().isfinite():
         spreads = [moments.factor.abs().max().item() for moments in (real, fake)]
-        raise UsageError(
+        raise NotFinite(
             "the Frechet distance overflows: features deviate by up to "
             f"{spreads[0]:.3g} (real) and {spreads[1]:.3g} (fake)"
         )
@@ -182,7 +182,7 @@ def _assembled(real: Moments, fake: Moments, common: Tensor) -> float:
     spread = real.factor.square().sum() + fake.factor.square().sum()
     distance = (shift + spread - 2 * common.sum()).item()
     if not math.isfinite(distance):
-        raise UsageError(
+        raise NotFinite(
             f"the Frechet distance is not finite: |difference of means|² is {shift.item():.3g}, "
             f"the trace of the covariances {spread.item():.3g}"
         )

@@ -26,7 +26,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from gen_models.errors import UsageError
+from gen_models.errors import NotFinite, UsageError
 from gen_models.evaluation.statistics.gram import triangle_of
 from gen_models.evaluation.statistics.selection import not_finite
 
@@ -182,11 +182,11 @@ def as_rows(features: Tensor) -> Tensor:
     """Rows (1, x), (N, 1 + D) in float64, of features (N, D).
 
     Raises:
-        UsageError: If a feature is not finite.
+        NotFinite: If a feature is not finite.
     """
     bad = not_finite(features)
     if len(bad):
-        raise UsageError(f"image {int(bad[0])} has features that are not finite")
+        raise NotFinite(f"image {int(bad[0])} has features that are not finite")
     return torch.nn.functional.pad(exact(features), (1, 0), value=1.0)
 
 
