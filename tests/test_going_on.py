@@ -150,7 +150,8 @@ def test_a_folder_that_has_only_measured_can_be_trained_in(tmp_path):
 
 
 def test_one_validation_image_is_refused_before_training(tmp_path):
-    with pytest.raises(UsageError, match=r"validation split has 1 image, .* raise data\.validation"):
+    told = r"validation split has 1 image, .* raise data\.validation"
+    with pytest.raises(UsageError, match=told):
         go(tmp_path / "a", "data.limit=60", "data.validation=0.0006", "data.batch_size=8")
     assert not (tmp_path / "a/record.json").exists()
 
