@@ -83,7 +83,6 @@ def make_trainer(
     if config.trainer.get("enable_progress_bar", True):
         callbacks.append(ImageProgress(config.max_images))
     check_trainer(config.trainer)
-    iterations = math.ceil(config.max_images / batch_size)
     try:
         return build(
             {key: value for key, value in config.trainer.items() if key != "strategy"},
@@ -96,7 +95,7 @@ def make_trainer(
             num_sanity_val_steps=0,
             enable_model_summary=False,
             check_val_every_n_epoch=None,
-            val_check_interval=max(1, iterations // config.checks),
+            val_check_interval=max(1, math.ceil(config.max_images / batch_size) // config.checks),
         )
     except (MisconfigurationException, ValueError) as error:
         reason = " ".join(str(error).split())
