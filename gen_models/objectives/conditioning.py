@@ -48,7 +48,8 @@ class Projection:
 
     def logits(self, said: Tensor, labels: Tensor) -> Tensor:
         """(B,), of outputs (B, 1 + K) and labels (B,)."""
-        return said[:, 0] + said[:, 1:].gather(1, labels[:, None]).squeeze(1)
+        # A copy: a slope in validation keeps the index, which tensors of inference mode refuse.
+        return said[:, 0] + said[:, 1:].gather(1, labels[:, None].clone()).squeeze(1)
 
     def discriminator(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Nothing."""

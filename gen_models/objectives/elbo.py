@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from gen_models.capabilities import ElboTerms
@@ -196,6 +196,14 @@ class NegativeELBO:
         check_not_negative("objective.free_nats", self.free_nats)
         check_draws(self.draws)
 
+    def bind(self, prior: nn.Module) -> None:
+        """Meet the prior: called once by the model.
+
+        Raises:
+            UsageError: If it has parameters, which the rate alone teaches, and that weighs 0.
+        """
+        check_taught(prior, "model.objective.beta", self.beta)
+
     def __call__(self, draws: Draws, images_seen: int = 0) -> Tensor:
         """The objective of each image, (B,), nats; with free nats only its mean is meant."""
         rate = draws.rate
@@ -226,6 +234,10 @@ class Capacity:
         check_not_negative("objective.gamma", self.gamma)
         check_draws(self.draws)
 
+    def bind(self, prior: nn.Module) -> None:
+        """Meet the prior; see `NegativeELBO`."""
+        check_taught(prior, "model.objective.gamma", self.gamma)
+
     def __call__(self, draws: Draws, images_seen: int = 0) -> Tensor:
         """The objective; |mean rate - C| is the batch's, so that only its mean is meant."""
         distance = (draws.rate.mean() - at(self.capacity, images_seen)).abs()
@@ -240,3 +252,16 @@ def check_draws(count: int) -> None:
     """
     if not isinstance(count, int) or count < 1:
         raise UsageError(f"objective.draws must be 1 or more, not {count}")
+
+
+def check_taught(prior: nn.Module, name: str, weight: float | Schedule) -> None:
+    """Refuse a prior with parameters where the rate, which alone teaches them, weighs 0.
+
+    Raises:
+        UsageError: Naming the weight.
+    """
+    if weight == 0 and any(p.requires_grad for p in prior.parameters()):
+        raise UsageError(
+            f"model.prior={type(prior).__name__} has parameters, which the rate alone teaches and "
+            f"{name}=0 leaves out: set a weight above 0, or model/prior=standard_normal"
+        )

@@ -171,6 +171,13 @@ def test_penalties_are_known_in_validation_and_the_same_under_autocast(trunk):
     torch.testing.assert_close(lowered, plain, rtol=1e-5, atol=1e-9)
 
 
+def test_penalties_at_labels_are_known_in_validation_too():
+    cgan = ConditionalGAN(**parts(), num_classes=3, penalties=PENALTIES).eval()
+    with torch.inference_mode():
+        values = cgan.discriminator_loss(torch.rand(4, *SHAPE), torch.tensor([0, 2, 1, 1]))
+    assert all(value.isfinite() for value in values.values())
+
+
 def test_the_loss_is_the_objective_and_each_penalty_times_its_weight_at_this_time():
     gan = GAN(**parts(), objective=Wasserstein(), penalties=PENALTIES)
     gan.images_seen = 50

@@ -9,6 +9,7 @@ from torch.distributions import (
     TransformedDistribution,
 )
 
+from gen_models.distributions import FlowPrior, GaussianMixture, StandardNormal
 from gen_models.errors import UsageError
 from gen_models.objectives import Capacity, Cyclic, Draws, Linear, NegativeELBO, draw
 
@@ -151,3 +152,19 @@ def test_the_rate_of_one_latent_needs_a_posterior_that_factorises():
 def test_impossible_numbers_are_refused(make, name):
     with pytest.raises(UsageError, match=name):
         make()
+
+
+@pytest.mark.parametrize("prior", [GaussianMixture, FlowPrior])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (NegativeELBO, "beta"),
+        (lambda gamma: Capacity(capacity=25.0, gamma=gamma), "gamma"),
+    ],
+)
+def test_a_prior_that_only_a_rate_of_no_weight_would_teach_is_refused(make, name, prior):
+    with pytest.raises(UsageError, match=rf"{prior.__name__} .*objective\.{name}=0") as error:
+        make(**{name: 0.0}).bind(prior(2))
+    assert "\n" not in str(error.value)
+    make(**{name: 0.0}).bind(StandardNormal(2))
+    make(**{name: 0.1}).bind(prior(2))
