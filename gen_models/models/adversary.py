@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gen_models.errors import UsageError
 from gen_models.models.latent import NetworkFactory, Shape
@@ -73,6 +74,20 @@ def check_judgements(game: AdversarialObjective, discriminator: nn.Module) -> No
         raise UsageError(
             f"{type(game).__name__} plays with reconstruction errors, which this discriminator "
             "does not give: choose model=began, or model/trunk=autoencoding beside it"
+        )
+
+
+def check_slopes(penalties: Mapping[str, object], discriminator: nn.Module) -> None:
+    """Refuse batch norm under a penalty: a logit's slope is then in the other images too.
+
+    Raises:
+        UsageError: Naming the penalties.
+    """
+    if penalties and any(isinstance(part, _BatchNorm) for part in discriminator.modules()):
+        raise UsageError(
+            f"model.penalties ({', '.join(penalties)}) are of the slope at each image by itself, "
+            "which batch norm in the discriminator mixes with the others: set "
+            "model.trunk.norm=group or null, or model/penalties=none"
         )
 
 

@@ -16,6 +16,7 @@ from gen_models.models.adversary import (
     Charge,
     charged,
     check_judgements,
+    check_slopes,
     in_full,
     pack,
     verdict,
@@ -63,7 +64,8 @@ class GAN(LatentVariableModel):
 
     Raises:
         UsageError: If `n_critic` or `packing` is below 1, or `weight_clip` not above 0; if the
-            prior has parameters to be trained, or the schedule begins or ends below 0.
+            prior has parameters to be trained, or the schedule begins or ends below 0; if penalties
+            meet batch norm in the discriminator.
 
     Example:
         >>> from functools import partial
@@ -133,6 +135,7 @@ class GAN(LatentVariableModel):
             name: build(recipe, f"model.penalties.{name}")
             for name, recipe in (penalties or {}).items()
         }
+        check_slopes(self.penalties, self.discriminator)
         self.augment = build(augment, "model.augment") or nn.Identity()
         self.optimizer = build(optimizer, "model.optimizer")
         own = build(discriminator_optimizer, "model.discriminator_optimizer")

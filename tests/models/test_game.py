@@ -16,7 +16,7 @@ from gen_models.errors import UsageError
 from gen_models.models import GAN, VAE, VAEGAN, BiGAN, ConditionalGAN
 from gen_models.models.adversary import whole_packs
 from gen_models.models.gan import pack
-from gen_models.networks import AutoencodingTrunk, ConvGenerator, JointTrunk, MLPTrunk
+from gen_models.networks import AutoencodingTrunk, ConvGenerator, ConvTrunk, JointTrunk, MLPTrunk
 from gen_models.objectives import (
     DRAGAN,
     R1,
@@ -169,6 +169,18 @@ def test_penalties_are_known_in_validation_and_the_same_under_autocast(trunk):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         lowered = gan.discriminator_loss(x)["r1"]
     torch.testing.assert_close(lowered, plain, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", None])
+def test_a_slope_through_batch_norm_is_refused_in_one_line(norm):
+    make = partial(GAN, **{**parts(), "trunk": partial(ConvTrunk, stages=2, norm=norm)})
+    make()
+    if norm != "batch":
+        make(penalties=PENALTIES)
+        return
+    with pytest.raises(UsageError, match=r"model\.penalties \(r1\).* batch norm") as error:
+        make(penalties={"r1": R1(1.0)})
+    assert "\n" not in str(error.value)
 
 
 def test_penalties_at_labels_are_known_in_validation_too():
