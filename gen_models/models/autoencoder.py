@@ -12,6 +12,7 @@ from gen_models.capabilities import Reconstructs
 from gen_models.data.ranges import Scaler
 from gen_models.distributions import StandardNormal
 from gen_models.distributions.fitted import FittedMixture
+from gen_models.distributions.precision import widened
 from gen_models.models.latent import (
     LatentVariableModel,
     NetworkFactory,
@@ -114,7 +115,7 @@ class Autoencoder(LatentVariableModel, Reconstructs):
         Args:
             x: (B, C, H, W), scaled images.
         """
-        z = self.encoder(x)
+        z = widened(self.encoder(x))
         error = (self.decode(z) - self.scaler.inverse(x)).square().flatten(1).sum(1)
         encoded = Encoded(z, self.decode, list(self.generator.parameters()), self.prior())
         terms = {"error": error.mean() / 2}

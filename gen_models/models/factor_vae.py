@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gen_models.errors import UsageError
+from gen_models.models.adversary import in_full
 from gen_models.models.latent import NetworkFactory
 from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
@@ -89,7 +90,7 @@ class FactorVAE(VAE):
 
     def log_ratio(self, z: Tensor) -> Tensor:
         """The discriminator's logit of latents (B, D): log q(z) - sum_j log q(z_j), (B,), nats."""
-        return self.discriminator(z[..., None, None]).squeeze(1)
+        return in_full(self.discriminator(z[..., None, None]).squeeze(1))
 
     def loss(self, x: Tensor) -> dict[str, Tensor]:
         """The VAE's values, and the total correlation, which is added to the loss; nats per image.

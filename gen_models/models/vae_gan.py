@@ -110,7 +110,7 @@ class VAEGAN(VAE):
 
     def hidden(self, x: Tensor) -> Tensor:
         """f(x), the discriminator's features of scaled images (B, C, H, W): (B, F)."""
-        return self.discriminator[:-1](x)
+        return in_full(self.discriminator[:-1](x))
 
     def logits(self, x: Tensor) -> Tensor:
         """How real it holds scaled images (B, C, H, W) to be: (B,)."""

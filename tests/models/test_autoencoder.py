@@ -174,3 +174,17 @@ def test_a_prior_that_no_loss_would_teach_is_refused_in_one_line(prior):
     with pytest.raises(UsageError, match=f"{prior.__name__} has parameters") as error:
         regularised(prior=prior)
     assert "\n" not in str(error.value)
+
+
+def test_regularisers_see_latents_in_float32_under_autocast():
+    seen = []
+
+    def look(encoded):
+        seen.append(encoded.z)
+        return encoded.z.sum()
+
+    model = regularised()
+    model.regularisers["look"] = look
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model.loss(torch.rand(8, *SHAPE))
+    assert [z.dtype for z in seen] == [torch.float32]

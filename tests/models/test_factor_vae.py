@@ -122,6 +122,13 @@ def test_it_is_loaded_from_its_checkpoint_alone(trainer, images, tmp_path):
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
 
 
+def test_logits_are_taken_further_in_float32_under_autocast():
+    model, x = factor_vae(), torch.rand(8, *SHAPE)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values = model.loss(x) | model.discriminator_loss(x)
+    assert {value.dtype for value in values.values()} == {torch.float32}
+
+
 def test_a_negative_weight_is_refused():
     with pytest.raises(UsageError, match=r"model\.gamma"):
         factor_vae(gamma=-1.0)

@@ -200,3 +200,9 @@ def test_mistakes_are_told_in_one_line(options, names):
     with pytest.raises(UsageError, match=names) as error:
         vae_gan(**options)
     assert "\n" not in str(error.value)
+
+
+def test_the_feature_error_is_summed_in_float32_under_autocast():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values = vae_gan().loss(torch.rand(8, *SHAPE))
+    assert {value.dtype for value in values.values()} == {torch.float32}
