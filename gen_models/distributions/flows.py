@@ -171,7 +171,8 @@ class Flow(nn.Module):
         latent_dim: D.
         kind: One of these three.
         transforms: How many maps, >= 1.
-        hidden: Width of the two hidden layers of each network, >= 1.
+        hidden: Width of the two hidden layers of each network, >= 1, and >= D - 1, or D with a
+            context, where it is used.
         context: Features of the context, >= 0.
         where: Place in the config, for messages.
 
@@ -189,6 +190,14 @@ class Flow(nn.Module):
         for name, (number, least) in numbers.items():
             if number < least:
                 raise UsageError(f"{where}.{name} must be {least} or more, not {number}")
+        # Each latent's own set of those before it, the empty one beside a context, takes a unit of
+        # a hidden layer: zuko leaves out, without a word, the sets that find none.
+        sets = latent_dim if context else latent_dim - 1
+        if kind != "planar" and hidden < sets:
+            raise UsageError(
+                f"{where}.hidden={hidden} is too narrow for latents that depend on all before them:"
+                f" set {sets} or more at model.latent_dim={latent_dim}"
+            )
         self.steps = nn.ModuleList(
             KINDS[kind](latent_dim, context, hidden, turn) for turn in range(transforms)
         )

@@ -138,6 +138,23 @@ def test_autoregressive_maps_are_triangular_in_turning_order():
     assert (down.tril(-1) != 0).sum() == (up.triu(1) != 0).sum() == 6
 
 
+@pytest.mark.parametrize("kind", ["inverse_autoregressive", "spline"])
+@pytest.mark.parametrize(("context", "least"), [(0, 5), (2, 6)])
+def test_the_narrowest_flow_keeps_all_dependencies_and_a_narrower_one_is_refused(
+    kind, context, least
+):
+    flow = perturbed(Flow(6, kind, 1, least, context, "posterior"))
+    told = torch.randn(context, dtype=torch.float64) if context else None
+    seen = torch.zeros(6, 6, dtype=torch.bool)
+    for point in torch.randn(50, 6, dtype=torch.float64):  # not every unit is moved at every point
+        seen |= torch.autograd.functional.jacobian(flow.steps[0](told), point) != 0
+    assert seen.equal(torch.ones(6, 6).tril().bool())
+    with pytest.raises(UsageError, match=rf"hidden={least - 1} .* set {least} or more") as error:
+        Flow(6, kind, 1, least - 1, context, "posterior")
+    assert "\n" not in str(error.value)
+    Flow(6, "planar", 1, 1, context, "posterior")
+
+
 def test_the_constraint_keeps_planar_maps_invertible():
     """Half of random u and w break w^T u > -1; none of the constrained ones does."""
     for dtype in (torch.float32, torch.float64):
