@@ -37,7 +37,7 @@ class Bernoulli(Likelihood):
 
 
 class _ContinuousBernoulliDistribution(ContinuousBernoulliDistribution):
-    """Torch's distribution, with normaliser, mean and quantiles computed from the logit L itself.
+    """Torch's distribution, with all that hangs on its normaliser computed from the logit L itself.
 
     Torch takes them from a clamped probability: in float32, beyond |L| = 15.9, its density
     integrates to less than one and no mean is darker than 0.063, so that black comes out as grey.
@@ -63,6 +63,32 @@ class _ContinuousBernoulliDistribution(ContinuousBernoulliDistribution):
             lambda x: x.sigmoid() / torch.tanh(x / 2) - 1 / x,
             lambda x: 0.5 + x / 12 - x**3 / 720,
         )
+
+    @property
+    def variance(self) -> Tensor:
+        """1 / L^2 - 1 / (4 sinh^2(L / 2))."""
+        return self._series(
+            lambda x: x**-2 - (-x.abs()).exp() / torch.expm1(-x.abs()) ** 2,
+            lambda x: 1 / 12 - x**2 / 240 + x**4 / 6048,
+        )
+
+    def entropy(self) -> Tensor:
+        """1 - log |L| + log(1 - e^-|L|) - |L| / (e^|L| - 1), nats."""
+
+        def far(x: Tensor) -> Tensor:
+            rate = x.abs()
+            share = -torch.expm1(-rate)
+            return 1 - rate.log() + share.log() - rate * (-rate).exp() / share
+
+        return self._series(far, lambda x: -(x**2) / 24 + x**4 / 960)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """(e^(L x) - 1) / (e^L - 1); those of L > 0 are mirrored ones of -L, as in `icdf`."""
+        rate = -self.logits.abs().clamp_min(1e-6)
+        dark = self.logits < 0
+        value = value.clamp(0, 1)
+        share = torch.expm1(torch.where(dark, value, 1 - value) * rate) / rate.expm1()
+        return torch.where(dark, share, 1 - share)
 
     def icdf(self, value: Tensor) -> Tensor:
         r"""Quantiles, (..., shape of L): $\log(1 + u\,(e^L - 1)) / L$, which sampling is made of.

@@ -94,14 +94,22 @@ def test_binary_draws_have_the_probability():
 @pytest.mark.parametrize(
     "activation", [-60.0, -12.0, -3.0, -0.16, -0.14, 0.0, 1e-4, 0.7, 3.0, 40.0]
 )
-def test_continuous_bernoulli_integrates_to_one_and_has_its_mean(activation):
+def test_continuous_bernoulli_integrates_to_one_and_has_its_moments(activation):
     """At -60 and 40 torch's own distribution has lost a factor: its normaliser is clamped."""
     grid = (torch.arange(1_000_000) + 0.5) / 1_000_000
     a = torch.tensor(activation).reshape(1, 1, 1, 1)
     likelihood = ContinuousBernoulli()
-    density = likelihood(a).log_prob(grid.reshape(-1, 1, 1, 1)).double().exp()
+    p = likelihood(a)
+    logarithm = p.log_prob(grid.reshape(-1, 1, 1, 1)).double()
+    density = logarithm.exp()
     assert density.mean().item() == pytest.approx(1, abs=1e-5)
     assert (density * grid).mean().item() == pytest.approx(likelihood.mean(a).item(), abs=1e-5)
+    spread = (density * (grid - p.mean.item()).square()).mean().sqrt()
+    assert p.stddev.item() == pytest.approx(spread.item(), rel=1e-4)
+    assert p.entropy().item() == pytest.approx(-(density * logarithm).mean().item(), abs=1e-4)
+    for end in (0.001, 0.05, 0.999):
+        below = p.base_dist.cdf(torch.tensor(end)).item()
+        assert below == pytest.approx(density[grid < end].sum().item() / 1e6, abs=1e-4)
 
 
 def test_continuous_bernoulli_is_torchs_where_torch_is_right_and_smooth_everywhere():
@@ -116,8 +124,9 @@ def test_continuous_bernoulli_is_torchs_where_torch_is_right_and_smooth_everywhe
         ContinuousBernoulli().mean(a), reference.mean.float(), atol=2e-5, rtol=1e-4
     )
     b = torch.linspace(-1000, 1000, 4001).reshape(-1, 1, 1, 1).requires_grad_()
-    value = ContinuousBernoulli()(b).log_prob(torch.full_like(b, 0.3)).sum()
-    [slope] = torch.autograd.grad(value, b)
+    moved = ContinuousBernoulli()(b)
+    value = moved.log_prob(torch.full_like(b, 0.3)) + moved.variance.flatten() + moved.entropy()
+    [slope] = torch.autograd.grad(value.sum(), b)
     assert slope.isfinite().all()
     means = ContinuousBernoulli().mean(b).flatten()
     assert (means.diff() > 0).all()
