@@ -130,7 +130,8 @@ class TokenDistribution(Distribution):
     def tokens_log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of tokens (B, T), (B,), nats."""
         logits = self.network(tokens).float()
-        return -nn.functional.cross_entropy(logits.mT, tokens, reduction="none").sum(1)
+        # Not `cross_entropy`, which has no deterministic kernel for a grid of tokens on a GPU.
+        return logits.mT.log_softmax(1).gather(1, tokens[:, None]).squeeze(1).sum(1)
 
     def sample_tokens(self, count: int) -> Tensor:
         """Draw tokens from left to right, (count, T)."""

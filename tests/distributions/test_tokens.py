@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 from sklearn.cluster import KMeans
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gen_models.distributions import TokenPrior
 from gen_models.distributions.tokens import Codebook
@@ -43,6 +44,32 @@ def test_the_probabilities_of_all_sequences_sum_to_one():
     log_prob = prior()().tokens_log_prob(sequences())
     assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-6)
     assert log_prob.max() - log_prob.min() > 3
+
+
+class Operations(TorchDispatchMode):
+    """Keeps the names of all that is computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_probability_is_that_of_each_token_by_operations_that_a_gpu_has_deterministic_ones_of():
+    made, tokens = prior(), torch.randint(CODES, (5, POSITIONS))
+    shares = made.network(tokens).softmax(-1)
+    known = [
+        sum(shares[i, j, token].log() for j, token in enumerate(row))
+        for i, row in enumerate(tokens)
+    ]
+    with Operations() as operations:
+        value = made().tokens_log_prob(tokens)
+    torch.testing.assert_close(value, torch.stack(known))
+    assert "gather" in operations.names
+    assert "nll_loss2d_forward" not in operations.names
 
 
 def test_draws_are_as_frequent_as_they_are_probable():
