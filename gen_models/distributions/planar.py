@@ -82,6 +82,7 @@ class PlanarStep(nn.Module):
 
     def forward(self, context: Tensor | None) -> Transform:
         """The map at a context (..., F)."""
-        moved = 0.0 if self.slope is None or context is None else context @ self.slope
         latent_dim = len(self.start) // 2
-        return Planar(*(self.start + moved).split([latent_dim, latent_dim, 1], dim=-1))
+        with torch.autocast(self.start.device.type, enabled=False):  # it would halve the digits
+            moved = 0.0 if self.slope is None or context is None else context @ self.slope
+            return Planar(*(self.start + moved).split([latent_dim, latent_dim, 1], dim=-1))

@@ -50,6 +50,15 @@ class DiagonalGaussian(nn.Module):
         return Independent(normal, 1, validate_args=False)
 
 
+class _FullGaussian(MultivariateNormal):
+    """Torch's, whose draws autocast would multiply in half precision."""
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Reparameterised draws, (*sample_shape, B, D)."""
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return super().rsample(torch.Size(sample_shape))
+
+
 class FullCovariance(nn.Module):
     r"""Head of q(z | x) = N(mu, L L^T), so that $z = \mu + L\epsilon$.
 
@@ -81,7 +90,7 @@ class FullCovariance(nn.Module):
         row, column = torch.tril_indices(size, size, offset=-1, device=features.device)
         factor = torch.diag_embed(softplus(raw) + self.minimum)
         factor[..., row, column] = lower
-        return MultivariateNormal(mean, scale_tril=factor, validate_args=False)
+        return _FullGaussian(mean, scale_tril=factor, validate_args=False)
 
 
 @register_kl(MultivariateNormal, Independent)  # type: ignore[untyped-decorator]

@@ -91,3 +91,13 @@ def test_half_precision_is_widened_and_double_precision_kept(head):
     features = torch.zeros(1, head.features)
     assert head(features.bfloat16()).mean.dtype == torch.float32
     assert head(features.double()).mean.dtype == torch.float64
+
+
+def test_autocast_does_not_reach_the_draws():
+    head, draws = FullCovariance(3), []
+    features = torch.randn(4, head.features)
+    for on in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            draws.append(head(features).rsample((2,)))
+    assert torch.equal(*draws)
