@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from gen_models.errors import UsageError
 from gen_models.models.adversary import in_full
 from gen_models.models.latent import NetworkFactory
 from gen_models.models.phase import OptimizerFactory, Phase, sparing
 from gen_models.models.vae import VAE
+from gen_models.modes import unmoved
 from gen_models.objectives.adversarial import NonSaturating
 from gen_models.objectives.schedules import check_not_negative
 from gen_models.recipes import build
@@ -99,7 +101,8 @@ class FactorVAE(VAE):
             x: (B, C, H, W), scaled images.
         """
         draws = self.draws(x, self.scaler.inverse(x), self.objective.draws)
-        correlation = self.log_ratio(draws.z.flatten(0, 1)).mean()
+        with unmoved(self.discriminator), parametrize.cached():
+            correlation = self.log_ratio(draws.z.flatten(0, 1)).mean()
         values = self.values(draws)
         return {
             **values,
@@ -111,6 +114,7 @@ class FactorVAE(VAE):
         """Cross-entropy of telling latents of scaled images (B, C, H, W) from permuted ones."""
         with torch.no_grad():
             z = self.posterior(x).sample()
-        joint, product = self.log_ratio(z), self.log_ratio(permuted(z))
+        with parametrize.cached():
+            joint, product = self.log_ratio(z), self.log_ratio(permuted(z))
         loss = NonSaturating().discriminator(joint, product).mean()
         return {"loss": loss, "joint_logit": joint.mean(), "product_logit": product.mean()}

@@ -23,7 +23,7 @@ def factor_vae(**options):
         "discriminator": partial(MLPTrunk, hidden=(32, 32)),
         "discriminator_optimizer": partial(torch.optim.Adam, lr=5e-3),
     }
-    return FactorVAE(**parts(), **own, **options)
+    return FactorVAE(**{**parts(), **own, **options})
 
 
 def test_a_permutation_keeps_each_latents_values_and_breaks_the_rows():
@@ -127,6 +127,16 @@ def test_logits_are_taken_further_in_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         values = model.loss(x) | model.discriminator_loss(x)
     assert {value.dtype for value in values.values()} == {torch.float32}
+
+
+def test_spectral_norm_rests_in_the_vaes_turn_and_takes_one_step_in_the_discriminators():
+    model = factor_vae(discriminator=partial(MLPTrunk, hidden=(16,), spectral=True))
+    rested, once = (copy.deepcopy(model.discriminator) for _ in range(2))
+    once(torch.rand(1, 3, 1, 1))
+    for loss, known in ((model.loss, rested), (model.discriminator_loss, once)):
+        loss(torch.rand(8, *SHAPE))
+        after = model.discriminator.state_dict()
+        assert all(torch.equal(v, after[k]) for k, v in known.state_dict().items())
 
 
 def test_a_negative_weight_is_refused():
