@@ -40,6 +40,15 @@ def test_a_token_does_not_see_itself_or_what_comes_after():
         assert moved.tolist() == [later > position for later in range(POSITIONS)]
 
 
+def test_a_token_is_told_its_place():
+    network = CausalGRU(CODES, POSITIONS, width=8)
+    known = network(torch.zeros(1, POSITIONS, dtype=torch.int64))
+    with torch.no_grad():
+        network.places[2] += 1
+    moved = (network(torch.zeros(1, POSITIONS, dtype=torch.int64)) - known).abs().amax((0, 2)) > 0
+    assert moved.tolist() == [False, False, True, True]
+
+
 def test_the_probabilities_of_all_sequences_sum_to_one():
     log_prob = prior()().tokens_log_prob(sequences())
     assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-6)

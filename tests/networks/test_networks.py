@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from gen_models.errors import UsageError
 from gen_models.networks import (
@@ -17,6 +18,7 @@ from gen_models.networks import (
     ResNetTrunk,
 )
 from gen_models.networks.layers import Crop, PadToEven, pyramid
+from gen_models.networks.resnet import ResidualBlock
 
 PAIRS = [(MLPGenerator, MLPTrunk), (ConvGenerator, ConvTrunk), (ResNetGenerator, ResNetTrunk)]
 REFINED = partial(ConvGenerator, refine=True), partial(ConvTrunk, refine=True)
@@ -144,6 +146,26 @@ def convolution(inputs, outputs, side):
     return inputs * outputs * side**2 + outputs
 
 
+def test_a_residual_block_adds_what_it_saw():
+    """With a last convolution of 0 it is its shortcut; of bias 5, the shortcut and 5."""
+    block, x = ResidualBlock(2, 2, None), torch.randn(3, 2, 4, 4)
+    last = block.residual[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, 5.0)
+    torch.testing.assert_close(block(x), x + 5)
+    projected = ResidualBlock(2, 3, None)
+    nn.init.zeros_(projected.residual[-1].weight)
+    nn.init.zeros_(projected.residual[-1].bias)
+    assert torch.equal(projected(x), projected.shortcut(x))
+
+
+def test_what_a_residual_trunks_last_block_says_is_rectified():
+    trunk, seen = ResNetTrunk(shape=(1, 8, 8), features=2, width=4), []
+    trunk.layers[-1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    trunk(torch.randn(16, 1, 8, 8))
+    assert seen[0].min() == 0
+
+
 def test_refined_size_is_sn_dcgans():
     """Miyato et al. (2018), table 3, at 32 x 32: 3 x 3 before each 4 x 4, and once more."""
     generator = REFINED[0](128, (3, 32, 32), width=64)
@@ -233,6 +255,7 @@ def test_sizes_halve_and_round_up_and_come_back():
     assert pyramid((1, 20, 36), None) == [(20, 36), (10, 18), (5, 9), (3, 5), (2, 3)]
     odd = torch.arange(15.0).reshape(1, 1, 5, 3)
     assert PadToEven()(odd).shape == (1, 1, 6, 4)
+    assert PadToEven()(torch.tensor([[[[1.0, 2.0, 3.0]]]])).tolist() == [[[[1, 2, 3, 3]] * 2]]
     assert torch.equal(Crop((5, 3))(PadToEven()(odd)), odd)
 
 

@@ -71,6 +71,11 @@ def test_optimal_hinge_loss_is_twice_one_minus_total_variation():
     assert discriminator_loss(Hinge(), best) == pytest.approx(0.9065, abs=1e-4)
 
 
+def test_the_hinge_is_the_discriminators_alone():
+    fake = torch.tensor([-3.0, 0.5, 2.0, 7.0])
+    assert Hinge().generator(None, fake).tolist() == [3.0, -0.5, -2.0, -7.0]
+
+
 def test_optimal_least_squares_loss():
     ratio = P.log_prob(GRID).exp() / (P.log_prob(GRID).exp() + Q.log_prob(GRID).exp())
     assert discriminator_loss(LeastSquares(), ratio) == pytest.approx(0.1548, abs=1e-4)
