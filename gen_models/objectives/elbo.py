@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 
 from gen_models.capabilities import ElboTerms
 from gen_models.errors import UsageError
-from gen_models.objectives.schedules import Schedule, at, check_not_negative
+from gen_models.objectives.schedules import Schedule, at, check_not_negative, check_taught
 
 T = TypeVar("T")
 
@@ -197,11 +197,7 @@ class NegativeELBO:
         check_draws(self.draws)
 
     def bind(self, prior: nn.Module) -> None:
-        """Meet the prior: called once by the model.
-
-        Raises:
-            UsageError: If it has parameters, which the rate alone teaches, and that weighs 0.
-        """
+        """Meet the prior, once; see `check_taught`."""
         check_taught(prior, "model.objective.beta", self.beta)
 
     def __call__(self, draws: Draws, images_seen: int = 0) -> Tensor:
@@ -235,7 +231,7 @@ class Capacity:
         check_draws(self.draws)
 
     def bind(self, prior: nn.Module) -> None:
-        """Meet the prior; see `NegativeELBO`."""
+        """Meet the prior, once; see `check_taught`."""
         check_taught(prior, "model.objective.gamma", self.gamma)
 
     def __call__(self, draws: Draws, images_seen: int = 0) -> Tensor:
@@ -252,16 +248,3 @@ def check_draws(count: int) -> None:
     """
     if not isinstance(count, int) or count < 1:
         raise UsageError(f"objective.draws must be 1 or more, not {count}")
-
-
-def check_taught(prior: nn.Module, name: str, weight: float | Schedule) -> None:
-    """Refuse a prior with parameters where the rate, which alone teaches them, weighs 0.
-
-    Raises:
-        UsageError: Naming the weight.
-    """
-    if weight == 0 and any(p.requires_grad for p in prior.parameters()):
-        raise UsageError(
-            f"model.prior={type(prior).__name__} has parameters, which the rate alone teaches and "
-            f"{name}=0 leaves out: set a weight above 0, or model/prior=standard_normal"
-        )

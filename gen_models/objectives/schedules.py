@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gen_models.errors import UsageError
 
@@ -117,6 +117,19 @@ def check_not_negative(name: str, value: float | Schedule) -> None:
     for end in ends:
         if not callable(end) and not end >= 0:
             raise UsageError(f"{name} must be 0 or more, not {end}")
+
+
+def check_taught(prior: nn.Module, name: str, weight: float | Schedule) -> None:
+    """Refuse a prior with parameters where the rate, which alone teaches them, weighs 0.
+
+    Raises:
+        UsageError: Naming the weight.
+    """
+    if weight == 0 and any(p.requires_grad for p in prior.parameters()):
+        raise UsageError(
+            f"model.prior={type(prior).__name__} has parameters, which the rate alone teaches and "
+            f"{name}=0 leaves out: set a weight above 0, or model/prior=standard_normal"
+        )
 
 
 def _check_positive(name: str, value: float) -> None:
