@@ -15,7 +15,7 @@ from gen_models.reporting.watch import watch
 
 
 def main(words: list[str] | None = None) -> int:
-    """Write the comparison of all runs at or below the folders, each once; 2 if there are none."""
+    """Write the comparison of all runs at or below the folders, each once; 2 if one holds none."""
     parser = argparse.ArgumentParser(
         prog="python -m gen_models.report",
         description=__doc__,
@@ -36,12 +36,11 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _compared(options: argparse.Namespace) -> int:
-    found = [run for folder in options.folders for run in find_runs(folder)]
-    runs = list({run.resolve(): run for run in found}.values())
-    if not runs:
-        places = ", ".join(str(folder) for folder in options.folders)
-        print(f"error: no run folder (with a record.json) in {places}", file=sys.stderr)
+    found = {place: find_runs(_folder(place)) for place in options.folders}
+    if empty := [str(place) for place, runs in found.items() if not runs]:
+        print(f"error: no run folder (with a record.json) in {', '.join(empty)}", file=sys.stderr)
         return 2
+    runs = list({run.resolve(): run for some in found.values() for run in some}.values())
     out = options.out or Path()
     if problem := _taken(out):
         print(f"error: {problem}", file=sys.stderr)
@@ -49,6 +48,11 @@ def _compared(options: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     print(f"Comparison of {len(runs)} runs: {write_comparison(out, runs)}")
     return 0
+
+
+def _folder(place: Path) -> Path:
+    """The run's folder, where its record was named."""
+    return place.parent if place.name == "record.json" and place.is_file() else place
 
 
 def _watched(options: argparse.Namespace) -> int:

@@ -37,6 +37,22 @@ def test_no_run_is_said_in_one_line(tmp_path, capsys):
     assert told.count("\n") == 1
 
 
+def test_a_place_without_a_run_is_named_though_others_have_some(tmp_path, capsys):
+    run = str(REPOSITORY / "benchmarks/quality/digits/0-vae-seed0")
+    mistyped, out = str(tmp_path / "gam"), tmp_path / "out"
+    assert main([run, mistyped, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert told == f"error: no run folder (with a record.json) in {mistyped}\n"
+    assert not out.exists()
+
+
+def test_a_record_stands_for_its_folder(tmp_path, capsys):
+    runs = REPOSITORY / "benchmarks/quality/digits"
+    named = [str(runs / "0-vae-seed0"), str(runs / "1-vae-seed1/record.json")]
+    assert main([*named, "--out", str(tmp_path)]) == 0
+    assert "Comparison of 2 runs" in capsys.readouterr().out
+
+
 def test_the_report_of_a_run_is_not_written_over(tmp_path, capsys):
     (tmp_path / "record.json").write_text("{}")
     (tmp_path / "report.html").write_text("its own")
