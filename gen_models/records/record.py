@@ -53,7 +53,8 @@ class Picture:
         rows: What each row of tiles shows, from the top; empty where all show the same.
 
     Raises:
-        UsageError: If the file is not a path inside the run folder, written with slashes.
+        UsageError: If the file is not a path inside the run folder, written with slashes and
+            printable characters.
     """
 
     name: str
@@ -66,6 +67,8 @@ class Picture:
         path = PurePosixPath(self.file)
         if not self.file or path.is_absolute() or ".." in path.parts:
             raise UsageError(f"file {self.file!r} must be a path inside the run folder")
+        if not self.file.isprintable():
+            raise UsageError(f"file {self.file!r} must be of printable characters")
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ class Record:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise UsageError(f"shape must be (channels, height, width), got {list(self.shape)}")
         try:
-            datetime.fromisoformat(self.created)
-        except ValueError:
+            # A time may have no place in the zone of this machine: the year 1 begins in year 0.
+            datetime.fromisoformat(self.created).timestamp()
+        except (ValueError, OverflowError, OSError):
             raise UsageError(f"created must be an ISO 8601 time, got {self.created!r}") from None
         for field, items in (
             ("values", self.values),

@@ -44,7 +44,7 @@ from gen_models.reporting.cells import Row as TableRow
 from gen_models.reporting.groups import Group, Section
 from gen_models.reporting.likeness import alike
 from gen_models.reporting.origins import differences
-from gen_models.reporting.runs import Run, Unreadable
+from gen_models.reporting.runs import Run, Unreadable, legible
 
 Row = dict[str, Any]
 
@@ -188,4 +188,4 @@ def _unreadable(run: Unreadable) -> Row:
 
 def _name(folder: Path) -> str:
     # The folder `.` has a name only once it is resolved.
-    return folder.resolve().name
+    return legible(folder.resolve().name)

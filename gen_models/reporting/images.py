@@ -10,7 +10,7 @@ from urllib.parse import quote
 from gen_models.records import Picture, Record
 from gen_models.reporting.drawing import data_uri
 from gen_models.reporting.groups import Group
-from gen_models.reporting.runs import Run
+from gen_models.reporting.runs import Run, legible
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"IEND\xaeB`\x82"
@@ -85,8 +85,8 @@ class Gallery:
 
 
 def place(path: Path, folder: Path) -> str:
-    """Where `path` lies, seen from `folder`, with slashes on every system."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    """Where `path` lies, seen from `folder`, with slashes on every system, to be read."""
+    return legible(_seen(path, folder))
 
 
 def relative(path: Path, folder: Path) -> str:
@@ -95,7 +95,11 @@ def relative(path: Path, folder: Path) -> str:
     >>> relative(Path("sweep/model=vae/a.png"), Path("sweep"))
     'model%3Dvae/a.png'
     """
-    return quote(place(path, folder))
+    return quote(os.fsencode(_seen(path, folder)))
+
+
+def _seen(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def show(run: Run, picture: Picture, page: Path, label: str) -> Shown:

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from gen_models.records.schema import one_line
 from gen_models.records.status import at_work, read_status
 from gen_models.reporting.cells import Cell, Row, Table
 from gen_models.reporting.estimates import number
@@ -95,7 +96,7 @@ def _progress(images: float, budget: Any) -> str:
 def _label(run: Path, page: Path) -> str:
     told = read_status(run)
     named = f"{told['model']}, seed {told.get('seed')}" if told.get("model") else ""
-    return " · ".join(filter(None, (named, place(run, page))))
+    return " · ".join(filter(None, (one_line(named), place(run, page))))
 
 
 def _metrics(path: Path) -> list[dict[str, float]]:

@@ -1,5 +1,6 @@
 """Run folders: where they are, and what is in them or why it cannot be read."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ def find_runs(folder: Path) -> list[Path]:
     """
     marks = [path for name in ("record.json", "status.json") for path in folder.rglob(name)]
     return sorted({mark.parent for mark in marks}, key=_natural)
+
+
+def legible(name: str) -> str:
+    """The name of a file as UTF-8 can hold it; its bytes that are none are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,11 +96,24 @@ def test_the_report_shows_the_others_and_a_line_for_each_spoiled_record(tmp_path
     texts = ["", whole[:500], "[]", "null", deep, "[" * 100_000, '{"schema": 1e999}']
     texts += [whole.replace("1.25", number) for number in ("NaN", "1e999", "9" * 400, '"x"')]
     texts += [whole.replace('"vae"', '"\\ud800"'), whole.replace('"budget"', '"bugdet"')]
+    texts += [whole.replace("samples.png", "a\\u0000.png")]
+    texts += [whole.replace("2026-01-02T03:04:00+00:00", "0001-01-01T00:00:00")]
     made = compared(among_others(tmp_path, *texts), capsys)
     lines = [line for line in made["report.md"].splitlines() if line.startswith("- run ../spoiled")]
     assert len(lines) == len(texts)
     assert all("record.json: " in line for line in lines)
     assert "2 finished" in made["report.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such name")
+def test_a_folder_whose_name_is_no_utf_8_is_shown_and_linked(tmp_path, capsys):
+    strange = tmp_path / os.fsdecode(b"gr\xf6sse")
+    save(strange, make_record("vae"))
+    (strange / "report.html").touch()
+    made = compared(among_others(tmp_path), capsys)
+    assert "../gr\ufffdsse" in made["report.md"]
+    assert 'href="../gr%F6sse/report.html"' in made["report.html"]
+    assert "gr\ufffdsse" in made["report.json"]
 
 
 def replaced(data, choose):

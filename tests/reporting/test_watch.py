@@ -207,3 +207,8 @@ def test_a_folder_that_cannot_be_watched_is_one_line(
 def test_one_of_two_is_to_be_done(words):
     with pytest.raises(SystemExit, match="2"):
         report.main(words)
+
+
+def test_a_name_that_utf_8_cannot_hold_is_shown(going, shown):
+    ((head, *_),), _ = shown(going(model="\ud800", seed="\x1b"))
+    assert head == r"\ud800, seed \x1b · sweep/1-gan-seed0"
