@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gen_models.reporting.cells import Cell, Row
 from gen_models.reporting.contests import Contest
-from gen_models.reporting.verdicts import ONE_TRAINING, Verdict, written
+from gen_models.reporting.verdicts import Verdict, written
 
 
 def with_tests(rows: Sequence[Row]) -> tuple[Cell, list[Row]]:
@@ -34,19 +34,21 @@ def _cell(contest: Contest | None, named: bool, restated: str | None) -> Cell:
         return Cell("none", tuple(filter(None, (again,))), missing=True)
     alone = len(contest.leading) == 1
     notes = tuple(
-        _told(f"{contest.ranking[0]} ahead", "" if alone else other, verdict, named)
+        _told(contest.ranking[0], other, verdict, named, alone)
         for other, verdict in contest.leading.items()
     )
     text = "none" if contest.p is None else written(contest.p)
     return Cell(text, notes, missing=contest.p is None, order=contest.p)
 
 
-def _told(ahead: str, other: str, verdict: Verdict, named: bool) -> str:
-    """One pair in a note; without a name of the other model its p stands above."""
-    of = f" of {other}" if other else ""
-    # One pair of runs has no share to speak of.
-    if verdict.superiority is not None and verdict.test != ONE_TRAINING:
-        of += f" in {100 * verdict.superiority:.0f} % of pairs"
-    p = written(verdict.p) if verdict.p is not None and other else ""
+def _told(first: str, other: str, verdict: Verdict, named: bool, alone: bool) -> str:
+    """One pair in a note; the p of a pair that is alone stands above."""
+    if not verdict.difference:
+        stands = f"{first} level with {other}"
+    else:
+        stands = f"{first} ahead" if alone else f"{first} ahead of {other}"
+        if verdict.superiority is not None:
+            stands += f" in {100 * verdict.superiority:.0f} % of pairs"
+    p = written(verdict.p) if verdict.p is not None and not alone else ""
     test = verdict.test if named or verdict.p is None else ""
-    return ", ".join(filter(None, (f"{ahead}{of}", p, test)))
+    return ", ".join(filter(None, (stands, p, test)))

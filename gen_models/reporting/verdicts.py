@@ -38,7 +38,7 @@ class Verdict:
         test: Which test it is; without p, what is lacking: "without an error of each run".
         superiority: Share of the pairs, a run of the first and one of the second, in which the
             first is better, ties counted half (A of Vargha & Delaney, 2000); None where neither
-            direction is better.
+            direction is better, or the pair is one.
     """
 
     difference: float
@@ -184,7 +184,7 @@ def _two_sided(t: float, freedom: float) -> float:
 def _superiority(
     first: Sequence[float], second: Sequence[float], better: str | None
 ) -> float | None:
-    if better is None:
+    if better is None or len(first) == len(second) == 1:
         return None
     sign = 1 if better == "lower" else -1
     won = [(sign * (b - a) > 0) + (a == b) / 2 for a in first for b in second]

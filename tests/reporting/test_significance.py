@@ -40,6 +40,23 @@ def test_one_pair_of_runs_has_no_share_of_pairs(table):
     assert made.rows[0].cells[2].notes == ("gan ahead",)
 
 
+@pytest.mark.parametrize("error", [0.0, 0.1])
+def test_models_of_one_number_are_level(record, value, groups, error):
+    runs = [record(model, 0, value(0.5, error=error)) for model in ("vae", "gan", "wgan")]
+    pair, three = (measurement_table(groups(*runs[:count])).rows[0] for count in (2, 3))
+    test = () if error else ("without a spread",)
+    assert pair.cells[2].notes == (", ".join(("vae level with gan", *test)),)
+    test = test or ("p = 1.0",)
+    assert three.cells[3].notes == tuple(
+        ", ".join((f"vae level with {other}", *test)) for other in ("gan", "wgan")
+    )
+
+
+def test_one_pair_without_a_test_has_no_share_of_pairs(record, value, groups):
+    (row,) = measurement_table(groups(record("vae"), record("gan", 0, value(2.0)))).rows
+    assert row.cells[2].notes == ("vae ahead, without an error of each run",)
+
+
 def test_several_tests_are_named_in_the_cells_and_corrected(table):
     a, b, c, d = (1.0, 1.1), (2.0, 2.2), (3.4, 3.9), (0.5, 0.6)
     seeds = {"a": (0, a), "b": (0, b), "c": (2, c), "d": (0, d)}
