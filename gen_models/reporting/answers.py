@@ -231,8 +231,7 @@ def _otherwise(unlike: Mapping[str, str]) -> str:
 
 
 def _position(row: Row, estimate: Estimate) -> str:
-    percent = way(estimate.value, row.values)
     # Floor and ceiling, in words for who meets them here first.
     way_there = "of the way from real data to a trivial model"
-    stands = "" if percent is None else f", {percentage(percent)} {way_there}"
+    stands = "" if estimate.way is None else f", {percentage(estimate.way)} {way_there}"
     return f"{estimate} {row.values[0].unit}{stands}"

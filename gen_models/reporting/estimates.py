@@ -16,12 +16,14 @@ class Estimate:
         low: Lower end of the interval, same unit.
         high: Upper end of the interval, same unit.
         basis: "over 3 seeds", "over samples", or "no interval".
+        way: Per cent of the way from floor to ceiling, where there is one.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     basis: str = "no interval"
+    way: float | None = None
 
     @property
     def interval(self) -> str:

@@ -23,6 +23,11 @@ def alike(values: Sequence[Value]) -> list[Value]:
     return [value for value in values if _protocol(value) == common[0][0]]
 
 
+def like(value: Value, others: Sequence[Value]) -> list[Value]:
+    """Those of the others that were measured as a value was."""
+    return [other for other in others if _protocol(other) == _protocol(value)]
+
+
 @dataclass(frozen=True)
 class Likeness:
     """Which models may be compared on a measurement.

@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 
 from gen_models.records import Value
 from gen_models.reporting.cells import Cell, Row
-from gen_models.reporting.estimates import number, of_value, over_seeds, percentage
+from gen_models.reporting.estimates import Estimate, number, of_value, over_seeds, percentage
 from gen_models.reporting.groups import Group
-from gen_models.reporting.likeness import alike, apart
+from gen_models.reporting.likeness import alike, apart, like
 from gen_models.reporting.verdicts import differing
 
 WAY = " from floor to ceiling"
@@ -21,7 +21,8 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
     Args:
         values: Of the model's runs.
         group: The model.
-        row: The values of all models, whose floors and ceilings are the one ruler for each.
+        row: The values of all models; floors and ceilings of those that were measured like this
+            one's are its ruler.
     """
     numbered = [value for value in values if value.value is not None]
     if not group.finished:
@@ -37,7 +38,8 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
     lacking = len(group.finished) - len(present)
     otherwise = [apart(value, present[0]) for value in numbered if value not in present]
     short = f"{lacking} of {len(group.finished)} runs {_why(values, otherwise)}" if lacking else ""
-    stands, doubts = standing(estimate.value, row), _deviations(present)
+    estimate = replace(estimate, way=way(estimate.value, like(present[0], row)))
+    stands, doubts = standing(estimate, row), _deviations(present)
     told = "between seeds {}, within a run {}".format(*doubts) if doubts else ""
     brief = "seeds {}, run {}".format(*doubts) if doubts else ""
     return Cell(
@@ -91,11 +93,10 @@ def way(value: float, values: Sequence[Value]) -> float | None:
     return 100 * (value - floor) / (ceiling - floor) + 0.0
 
 
-def standing(value: float, values: Sequence[Value]) -> str:
+def standing(estimate: Estimate, values: Sequence[Value]) -> str:
     """The way in words, for values with an aspect; of others a sentence tells."""
-    percent = way(value, values)
     told = any(other.aspect for other in values)
-    return "" if percent is None or not told else f"{percentage(percent)}{WAY}"
+    return "" if estimate.way is None or not told else f"{percentage(estimate.way)}{WAY}"
 
 
 def say_basis_once(rows: Sequence[Row]) -> tuple[str, list[Row]]:

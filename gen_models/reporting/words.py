@@ -8,7 +8,6 @@ from gen_models.reporting.contests import Contest
 from gen_models.reporting.estimates import Estimate, number, percentage
 from gen_models.reporting.groups import CROWD, Group
 from gen_models.reporting.runs import Run, Unreadable
-from gen_models.reporting.summaries import way
 from gen_models.reporting.verdicts import LEVEL, written
 
 MANY = 10
@@ -171,9 +170,9 @@ def positions(labels: Sequence[str], table: Table) -> list[str]:
     told, past = [], []
     for row in table.rows:
         stands = {
-            label: percent
+            label: found.way
             for label, found in measured(labels, row).items()
-            if (percent := way(found.value, row.values)) is not None
+            if found.way is not None
         }
         if stands and not row.aspect:
             each = ", ".join(f"{label} {percentage(percent)}" for label, percent in stands.items())

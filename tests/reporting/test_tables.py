@@ -215,6 +215,18 @@ def test_positions_between_floor_and_ceiling(record, value, groups):
     ]
 
 
+def test_floor_and_ceiling_of_another_protocol_are_no_ruler(record, value, groups):
+    ends = {"floor": Anchor(0.0, "real"), "ceiling": Anchor(10.0, "noise")}
+    other = {"floor": Anchor(60.0, "real"), "ceiling": Anchor(100.0, "noise"), "count": 7}
+    made = groups(
+        record("vae", 0, value(2.5, **ends)),
+        record("gan", 0, value(5.0, **ends)),
+        record("pca", 0, value(80.0, **other)),
+    )
+    (ways,) = words.positions(["vae", "gan", "pca"], measurement_table(made))
+    assert ways.endswith("Frechet distance (vae 25 %, gan 50 %, pca 50 %).")
+
+
 def test_costs_stand_beside_the_measurements(record, groups):
     made = groups(record("vae", 0), record("vae", 1), record("gan", 0, parameters={"critic": 7}))
     rows = {row.head.text: [cell.text for cell in row.cells] for row in cost_table(made).rows}
