@@ -7,7 +7,6 @@ from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.estimates import Estimate, percentage
 from gen_models.reporting.likeness import apart
 from gen_models.reporting.outcomes import certainty, contests_of, distance, outcome
-from gen_models.reporting.summaries import way
 from gen_models.reporting.words import few, measured, together
 
 

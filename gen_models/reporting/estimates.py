@@ -16,14 +16,31 @@ class Estimate:
         low: Lower end of the interval, same unit.
         high: Upper end of the interval, same unit.
         basis: "over 3 seeds", "over samples", or "no interval".
-        way: Per cent of the way from floor to ceiling, where there is one.
+        ruler: Floor and ceiling, where a way leads from the one to the other.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     basis: str = "no interval"
-    way: float | None = None
+    ruler: tuple[float, float] | None = None
+
+    @property
+    def way(self) -> float | None:
+        """Per cent of the way from floor to ceiling."""
+        return self._way(self.value) if self.ruler else None
+
+    @property
+    def past(self) -> bool:
+        """Whether the whole interval, the number where there is none, has reached the ceiling."""
+        ends = [end for end in (self.low, self.high) if end is not None] or [self.value]
+        return self.ruler is not None and min(map(self._way, ends)) >= 100
+
+    def _way(self, value: float) -> float:
+        assert self.ruler
+        floor, ceiling = self.ruler
+        # Adding zero takes the sign off a zero.
+        return 100 * (value - floor) / (ceiling - floor) + 0.0
 
     @property
     def interval(self) -> str:

@@ -9,7 +9,7 @@ from gen_models.reporting.estimates import number
 from gen_models.reporting.findings import happened
 from gen_models.reporting.groups import CROWD, Group
 from gen_models.reporting.search_budget import bought
-from gen_models.reporting.words import fairness, few, measured, together
+from gen_models.reporting.words import fairness, few, measured, together, trained
 
 SHARES = ("copies_", "duplicates_")
 """Prefixes of shares that tell of copies where they are above those of real data."""
@@ -66,17 +66,21 @@ def _cost(groups: Sequence[Group], cost: Table) -> Answer | None:
     seconds = {label: median(given) for label, given in taken.items() if given and median(given)}
     if not seconds:
         return None
-    machines = [record.hardware for group in groups for record in group.records]
+    machines = [record.hardware for group in groups for record in trained(group)]
     alike = all(machine == machines[0] for machine in machines)
     counts = sorted({len(given) for given in taken.values() if given})
     runs = "one run each" if counts == [1] else f"medians of {together([*map(str, counts)])} runs"
     hardware = f", {'the same' if alike else 'different'} hardware"
-    equal, _ = fairness(groups, cost)
+    equal, unequal = fairness(groups, cost)
     return Answer(
         "Cost",
         "What did training take?",
         f"{opened(_pace(seconds, alike), list(seconds))}.",
-        (*_each("Seconds" if counts == [1] else "Median seconds", seconds, alike), *equal),
+        (
+            *_each("Seconds" if counts == [1] else "Median seconds", seconds, alike),
+            *equal,
+            *unequal,
+        ),
         f"Not tested: {runs}{hardware if len(seconds) > 1 else ''}",
     )
 

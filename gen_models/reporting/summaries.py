@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 from gen_models.records import Value
+from gen_models.records.quantities import quantity_of
 from gen_models.reporting.cells import Cell, Row
 from gen_models.reporting.estimates import Estimate, number, of_value, over_seeds, percentage
 from gen_models.reporting.groups import Group
@@ -34,11 +35,12 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
         fields = ", ".join(differing(numbered))
         return Cell(f"n/a: the seeds differ in {fields}", missing=True)
     numbers = [value.value for value in present if value.value is not None]
-    estimate = over_seeds(numbers) if len(numbers) > 1 else of_value(present[0])
+    several = len(numbers) > 1
+    estimate = _possible(over_seeds(numbers), row[0].name) if several else of_value(present[0])
     lacking = len(group.finished) - len(present)
     otherwise = [apart(value, present[0]) for value in numbered if value not in present]
     short = f"{lacking} of {len(group.finished)} runs {_why(values, otherwise)}" if lacking else ""
-    estimate = replace(estimate, way=way(estimate.value, like(present[0], row)))
+    estimate = replace(estimate, ruler=ruler(like(present[0], row)))
     stands, doubts = standing(estimate, row), _deviations(present)
     told = "between seeds {}, within a run {}".format(*doubts) if doubts else ""
     brief = "seeds {}, run {}".format(*doubts) if doubts else ""
@@ -48,6 +50,15 @@ def summary(values: Sequence[Value], group: Group, row: Sequence[Value]) -> Cell
         estimate,
         brief=" · ".join(filter(None, (stands.removesuffix(WAY), brief, short))),
     )
+
+
+def _possible(estimate: Estimate, name: str) -> Estimate:
+    """With an interval that ends where the numbers of a name do: Student's t knows no such end."""
+    bounds = quantity_of(name)
+    if not bounds or estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = max(estimate.low, bounds.least), min(estimate.high, bounds.most)
+    return replace(estimate, low=low, high=high)
 
 
 def absent(values: Sequence[Value]) -> Cell:
@@ -63,8 +74,9 @@ def _why(values: Sequence[Value], otherwise: Sequence[str] = ()) -> str:
 def _deviations(values: Sequence[Value]) -> tuple[str, str] | None:
     """What another seed changes, and what another draw of samples would: two doubts, told apart.
 
-    The first is the standard deviation of the values, which holds the second; the second is the
-    root mean square of the runs' standard errors.
+    The first is the standard deviation of the values; the second is the root mean square of the
+    runs' standard errors. Neither holds the other: all seeds share the test images and, by default,
+    evaluation's draws.
     """
     numbers = [value.value for value in values if value.value is not None]
     errors = [value.error for value in values if value.error is not None]
@@ -74,8 +86,8 @@ def _deviations(values: Sequence[Value]) -> tuple[str, str] | None:
     return number(stdev(numbers), 2), number(within, 2)
 
 
-def way(value: float, values: Sequence[Value]) -> float | None:
-    """Per cent of the way from the values' mean floor to their mean ceiling, where both are.
+def ruler(values: Sequence[Value]) -> tuple[float, float] | None:
+    """The values' mean floor and mean ceiling, where both are and lie apart.
 
     None of memorisation: from held-out images to copies no way leads to better or worse.
     """
@@ -89,8 +101,7 @@ def way(value: float, values: Sequence[Value]) -> float | None:
     # Where noise scores better than real data, they are no ends to stand between.
     if (ceiling > floor) == (values[0].better == "higher") and values[0].better:
         return None
-    # Adding zero takes the sign off a zero.
-    return 100 * (value - floor) / (ceiling - floor) + 0.0
+    return floor, ceiling
 
 
 def standing(estimate: Estimate, values: Sequence[Value]) -> str:

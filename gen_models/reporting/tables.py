@@ -10,7 +10,7 @@ from gen_models.reporting.estimates import number, of_value
 from gen_models.reporting.groups import Group
 from gen_models.reporting.likeness import compared
 from gen_models.reporting.significance import with_tests
-from gen_models.reporting.summaries import absent, say_basis_once, standing, summary, way
+from gen_models.reporting.summaries import absent, ruler, say_basis_once, standing, summary
 from gen_models.reporting.verdicts import Runs
 
 
@@ -28,7 +28,7 @@ def run_table(record: Record) -> Table:
 def _run_row(value: Value, title: str) -> Row:
     estimate = None
     if value.value is not None:
-        estimate = replace(of_value(value), way=way(value.value, [value]))
+        estimate = replace(of_value(value), ruler=ruler([value]))
     interval = Cell(estimate.interval, (value.interval or "",), estimate) if estimate else Cell("")
     stands = (standing(estimate, [value]),) if estimate else ()
     return Row(

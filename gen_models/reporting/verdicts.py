@@ -59,10 +59,11 @@ def verdict(first: Runs, second: Runs) -> Verdict:
 
     - The same seeds, two or more: Student's paired t (1908),
       $t = \bar d / \sqrt{s_d^2 / n}$ on the seeds' differences $d_i$, with $n - 1$ degrees of
-      freedom. A seed orders the data and draws the samples of both models, so that their runs are
-      not independent; pairing holds under any correlation, Welch's test under none alone. The price
-      is half the degrees of freedom: with 2 or 3 seeds it decides on large, steady differences
-      only.
+      freedom. A seed orders the training images of both models, so that their runs are not
+      independent; pairing holds under any correlation, Welch's test under none alone. The price is
+      half the degrees of freedom: with 2 or 3 seeds it decides on large, steady differences only.
+      Test images and, by default, evaluation's draws are the same for all seeds: their error is not
+      in the test.
     - Other seeds, two or more of each: Welch's t (1947), with Satterthwaite's degrees of freedom.
     - One run of each: $z = d / \sqrt{e_1^2 + e_2^2}$, of the standard errors $e$ within the runs.
       Both trainings are held fixed. Where the errors are over images that both models share, they

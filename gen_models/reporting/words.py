@@ -68,7 +68,8 @@ def fairness(groups: Sequence[Group], cost: Table) -> tuple[list[str], list[str]
         )
         shown = {label: text for label, text in shown.items() if text != "none"}
         if len(set(shown.values())) == 1 and len(shown) > 1:
-            equal.append(f"Equal for all models: {what} ({next(iter(shown.values()))}).")
+            whom = "all models" if len(shown) == len(groups) else "all models that have it"
+            equal.append(f"Equal for {whom}: {what} ({next(iter(shown.values()))}).")
         elif len(shown) > 1:
             texts = [f"{label} {text}" for label, text in shown.items()]
             each = together(texts if len(shown) <= CROWD else sorted(set(shown.values())))
@@ -143,13 +144,19 @@ def _victory(contest: Contest, rivals: dict[str, Estimate], row: Row) -> str:
 
 
 def caution(table: Table) -> list[str]:
-    """What intervals of single runs leave out, and what testing many rows at once brings in."""
+    """What intervals leave out, and what testing many rows at once brings in."""
     bases = {cell.estimate.basis for row in table.rows for cell in row.cells if cell.estimate}
     told = []
     if "over samples" in bases:
         told.append(
             "Intervals and tests over samples hold one training of each model fixed: another seed"
             " may differ by more than they say."
+        )
+    if any(basis.endswith("seeds") for basis in bases):
+        told.append(
+            "Seeds share the test images and, unless evaluation.seed says otherwise, the draws of"
+            " evaluation: where the error within a run exceeds the deviation between seeds, other"
+            " images may move a number by more than its interval over seeds says."
         )
     tested = [row.contest for row in table.rows if row.contest and row.contest.p is not None]
     if len(tested) >= MANY:
@@ -169,16 +176,16 @@ def positions(labels: Sequence[str], table: Table) -> list[str]:
     """
     told, past = [], []
     for row in table.rows:
-        stands = {
-            label: found.way
-            for label, found in measured(labels, row).items()
-            if found.way is not None
-        }
+        found = measured(labels, row)
+        stands = [
+            f"{label} {percentage(estimate.way)}"
+            for label, estimate in found.items()
+            if estimate.way is not None
+        ]
         if stands and not row.aspect:
-            each = ", ".join(f"{label} {percentage(percent)}" for label, percent in stands.items())
-            told.append(f"{row.head.text} ({each})")
+            told.append(f"{row.head.text} ({', '.join(stands)})")
         past += [
-            f"{label} on {row.head.text}" for label, percent in stands.items() if percent >= 100
+            f"{label} on {row.head.text}" for label, estimate in found.items() if estimate.past
         ]
     ways = f"The way from floor (0 %) to ceiling (100 %): {together(told)}." if told else ""
     ends = f"No better than the trivial model: {together(past)}." if past else ""
@@ -192,13 +199,22 @@ def origins(groups: Sequence[Group]) -> list[str]:
     commits = dict.fromkeys((record.commit or "none")[:10] for record in records)
     if len(commits) > 1:
         told.append(f"The runs come from different commits: {together(list(commits))}.")
-    devices = dict.fromkeys(str(record.hardware.get("device", "unknown")) for record in records)
+    devices = dict.fromkeys(
+        str(record.hardware.get("device", "unknown"))
+        for group in groups
+        for record in trained(group)
+    )
     if len(devices) > 1:
         told.append(
             f"The runs were made on different devices ({together(list(devices))}): their seconds"
             " cannot be compared."
         )
     return told
+
+
+def trained(group: Group) -> list[Record]:
+    """The group's records of runs that trained, and did not only measure."""
+    return [record for record in group.records if record.budget.training_seconds]
 
 
 def sampling(groups: Sequence[Group]) -> tuple[list[str], list[str]]:

@@ -7,12 +7,13 @@ from statistics import median
 import pytest
 from scipy.stats import norm, ttest_ind, ttest_rel
 
-from gen_models.records import Event
+from gen_models.records import Budget, Event
 from gen_models.reporting.costs import cost_table
 from gen_models.reporting.findings import all_findings, warnings
 from gen_models.reporting.headline import headline
 from gen_models.reporting.report import find_runs, write_comparison
 from gen_models.reporting.tables import measurement_table
+from gen_models.reporting.words import origins
 from tests.reporting.test_report import EVIL, Page
 
 NOTHING = "Nothing to compare; python -m gen_models.evaluate measures trained runs again, alike"
@@ -349,6 +350,25 @@ def test_seconds_of_other_hardware_or_of_no_training_are_no_cost(record, answere
     only = answered(*timed(record, "vae", 10.0), *timed(record, "gan", 0.0))["Cost"]
     assert only.sentence == "vae trained for 10.00 seconds."
     assert only.sure == "Not tested: one run each"
+
+
+def test_samples_from_elsewhere_trained_on_no_machine(record, answered, groups):
+    foreign = {"hardware": {"device": "cuda"}, "budget": Budget(0, 0, 0.0, 9.0), "parameters": {}}
+    runs = [*timed(record, "vae", 10.0), *timed(record, "gan", 20.0), record("other", **foreign)]
+    found = answered(*runs)["Cost"]
+    assert found.sentence == "vae trained fastest; gan took 2.0 times as long."
+    assert found.evidence[1] == "Equal for all models that have it: images seen (200,000)."
+    assert found.sure == "Not tested: one run each, the same hardware"
+    assert origins(groups(*runs)) == []
+
+
+def test_a_cost_says_what_was_not_equal(record, answered):
+    (gan,) = timed(record, "gan", 20.0)
+    small = replace(gan, budget=replace(gan.budget, images_seen=100))
+    found = answered(*timed(record, "vae", 10.0), small)["Cost"]
+    assert "Not equal, so compare with care: images seen (vae 200,000 and gan 100)." in (
+        found.evidence
+    )
 
 
 def test_failures_are_counted_and_collapse_and_copies_named(record, value, answered):

@@ -40,7 +40,7 @@ def test_numbers_have_four_digits(value, text):
 
 def test_a_group_prints_mean_and_interval_over_its_seeds(record, value, groups):
     table = measurement_table(groups(*(record("vae", s, value(float(s))) for s in (1, 2, 3))))
-    assert table.rows[0].cells[0].text == "2.000 [-0.4841, 4.484]"
+    assert table.rows[0].cells[0].text == "2.000 [0, 4.484]"
     assert "over 3 seeds" in table.caption
 
 
@@ -50,6 +50,21 @@ def test_a_single_seed_keeps_its_own_interval_and_says_so(record, value, groups)
     assert "over samples" in table.caption
     assert words.findings(["vae"], table) == []
     assert "another seed may differ" in words.caution(table)[0]
+
+
+def test_what_seeds_share_is_said_to_be_in_no_interval_over_them(record, value, groups):
+    seeds = measurement_table(groups(*(record("vae", s, value(1.0 + s)) for s in (0, 1))))
+    (told,) = words.caution(seeds)
+    assert told.startswith("Seeds share the test images")
+    mixed = measurement_table(groups(record("gan", 0), record("vae", 0), record("vae", 1)))
+    assert told in words.caution(mixed)
+
+
+def test_an_interval_over_seeds_ends_where_its_numbers_do(record, value, groups):
+    name = "coverage_k5_digits64_9_test"
+    runs = [record("vae", s, value(x, name, better="higher")) for s, x in enumerate((0.9, 0.5))]
+    (row,) = measurement_table(groups(*runs)).rows
+    assert row.cells[0].text == "0.7000 [0, 1]"
 
 
 def test_mixed_bases_are_said_in_each_cell(record, value, groups):
@@ -213,6 +228,14 @@ def test_positions_between_floor_and_ceiling(record, value, groups):
         "The way from floor (0 %) to ceiling (100 %): Frechet distance (vae 25 %, gan 120 %).",
         "No better than the trivial model: gan on Frechet distance.",
     ]
+
+
+@pytest.mark.parametrize(("seeds", "named"), [((1.0, 2.0, 13.0), 0), ((12.0, 12.5, 13.0), 1)])
+def test_a_model_is_past_the_ceiling_with_its_whole_interval(record, value, groups, seeds, named):
+    ends = {"floor": Anchor(0.0, "real"), "ceiling": Anchor(5.0, "noise")}
+    made = groups(*(record("gan", s, value(x, **ends)) for s, x in enumerate(seeds)))
+    told = words.positions(["gan"], measurement_table(made))
+    assert told[1:] == ["No better than the trivial model: gan on Frechet distance."] * named
 
 
 def test_floor_and_ceiling_of_another_protocol_are_no_ruler(record, value, groups):
