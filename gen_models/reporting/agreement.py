@@ -8,6 +8,9 @@ from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.verdicts import Verdict
 from gen_models.reporting.words import together
 
+View = tuple[str, str | None, str]
+"""Title, direction, and what follows the extractor in the name: sample count and split."""
+
 Camps = dict[tuple[str, str], dict[str, Verdict]]
 """By (ahead, behind): the extractors that see it so, with their verdicts."""
 
@@ -29,7 +32,7 @@ class Split:
 def disagreements(table: Table) -> tuple[list[str], list[str]]:
     """Sentences on the questions that two extractors answer differently.
 
-    Values of one title and direction that differ in their extractor are views of one question. A
+    Values that differ in their extractor alone are views of one question. A
     distance depends on its features as much as on the models, so that an order of models that turns
     round with the features is no order.
 
@@ -41,14 +44,14 @@ def disagreements(table: Table) -> tuple[list[str], list[str]]:
         extractors agree on all they share, and nothing where there is one extractor alone.
     """
     views = _views(table)
-    told: dict[Split, list[str]] = {}
-    for (title, _), rows in views.items():
+    told: dict[Split, dict[str, None]] = {}
+    for (title, *_), rows in views.items():
         for split in _splits(_camps(rows)):
-            told.setdefault(split, []).append(title)
+            told.setdefault(split, {})[title] = None
     sentences = {
         strong: [
-            f"The extractors disagree on {together(titles)}, {'beyond' if strong else 'within'}"
-            f" their errors: {split.camps}; trust neither alone."
+            f"The extractors disagree on {together(list(titles))},"
+            f" {'beyond' if strong else 'within'} their errors: {split.camps}; trust neither alone."
             for split, titles in told.items()
             if split.strong == strong
         ]
@@ -72,10 +75,10 @@ def condensed(table: Table) -> list[str]:
     if len(sentences) < 2:
         return sentences
     views = _views(table)
-    turned = {
-        title: [split.pair for split in _splits(_camps(rows)) if split.strong]
-        for (title, _), rows in views.items()
-    }
+    turned: dict[str, list[frozenset[str]]] = {}
+    for (title, *_), rows in views.items():
+        strong = [split.pair for split in _splits(_camps(rows)) if split.strong]
+        turned.setdefault(title, []).extend(strong)
     pairs = {frozenset(pair) for rows in views.values() for pair in _camps(rows)}
     count = len(set().union(*turned.values()))
     titles = [title for title, found in turned.items() if found]
@@ -87,12 +90,14 @@ def condensed(table: Table) -> list[str]:
     ]
 
 
-def _views(table: Table) -> dict[tuple[str, str | None], list[Row]]:
-    """Tested rows by title and direction, where several extractors have one."""
-    rows: dict[tuple[str, str | None], list[Row]] = {}
+def _views(table: Table) -> dict[View, list[Row]]:
+    """Tested rows that differ in their extractor alone, where several have one."""
+    rows: dict[View, list[Row]] = {}
     for row in table.rows:
-        if row.contest and row.values[0].extractor:
-            rows.setdefault((row.values[0].title, row.values[0].better), []).append(row)
+        first = row.values[0]
+        if row.contest and first.extractor:
+            _, _, how = first.name.partition(first.extractor)
+            rows.setdefault((first.title, first.better, how), []).append(row)
     return {key: found for key, found in rows.items() if len(set(map(_extractor, found))) > 1}
 
 
@@ -117,10 +122,11 @@ def _names(views: Mapping[Any, Sequence[Row]]) -> list[str]:
 def _splits(camps: Camps) -> list[Split]:
     """The pairs of models that are seen both ways round."""
     splits = []
+    places = {pair: place for place, pair in enumerate(camps)}
     for (one, other), mine in camps.items():
         theirs = camps.get((other, one))
         # Either way round the pair is met twice; its first mention tells of both.
-        if theirs and list(camps).index((one, other)) < list(camps).index((other, one)):
+        if theirs and places[one, other] < places[other, one]:
             strong = all(any(v.decided for v in camp.values()) for camp in (mine, theirs))
             by, against = together(list(mine)), together(list(theirs))
             told = f"by {by} {one} is ahead of {other}, by {against} {other} of {one}"

@@ -107,7 +107,9 @@ def _reported(records: Sequence[Record]) -> str | None:
     # validation/fid_digits64_1293_validation: kind and extractor, then the count and the split.
     kind = selection.removeprefix("validation/").rsplit("_", 2)[0]
     named = [{v.name for v in record.values if v.name.startswith(f"{kind}_")} for record in records]
-    shared = set.intersection(*named)
+    # A run that was not evaluated is one without a score, and takes it from no other.
+    measured = [names for names in named if names]
+    shared = set.intersection(*measured) if measured else set()
     return min(shared, key=lambda name: (len(name), name)) if shared else None
 
 
@@ -116,8 +118,8 @@ def _tried(group: Group, name: str) -> Configuration:
     ends, tests = [], []
     for record in group.records:
         scores = [c.values[-1] for c in record.curves if c.name == record.selection and c.values]
-        value = next(value for value in record.values if value.name == name)
-        if scores and scores[0] is not None and value.value is not None:
+        value = next((value for value in record.values if value.name == name), None)
+        if scores and scores[0] is not None and value and value.value is not None:
             ends.append(scores[0])
             tests.append(value.value)
     means = (fmean(ends), fmean(tests)) if ends else (None, None)

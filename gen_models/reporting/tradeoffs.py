@@ -7,7 +7,7 @@ from gen_models.reporting.cells import Row, Table
 from gen_models.reporting.drawing import Style, styles
 from gen_models.reporting.estimates import number
 from gen_models.reporting.figures import Cloud, clouds_figure
-from gen_models.reporting.groups import Group
+from gen_models.reporting.groups import CROWD, Group
 from gen_models.reporting.plots import Plot, panel
 from gen_models.reporting.verdicts import differing
 
@@ -20,13 +20,15 @@ PAIRS = (
 
 
 def tradeoffs(groups: Sequence[Group], table: Table) -> list[Plot]:
-    """A figure for each pair of `PAIRS` that two models or more have both values of.
+    """A figure for each pair of `PAIRS` that two models or more have both values of; none of many.
 
     Args:
         groups: The models.
         table: From `measurement_table` of these groups: a row that is not compared, because its
             values differ in protocol, is not drawn either.
     """
+    if len(groups) > CROWD:
+        return []
     return [_plot(x, y, clouds) for x, y, clouds in _found(groups, table) if len(clouds) > 1]
 
 

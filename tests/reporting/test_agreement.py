@@ -91,6 +91,25 @@ def test_every_pair_of_three_models_is_looked_at(record, value, groups):
     assert "by digits64 vae is ahead of gan, by random128 gan of vae" in strong[0]
 
 
+def test_other_sample_counts_are_other_questions(record, value, groups):
+    """Of fewer images the order turned round: that is no disagreement of the extractors."""
+
+    def values(model):
+        return [
+            value(numbers[model], f"fid_{view}_{count}_test", extractor=view, error=0.01)
+            for view, count, numbers in (
+                ("digits64", 1000, (1.0, 2.0)),
+                ("random128", 1000, (5.0, 9.0)),
+                ("random128", 100, (9.0, 5.0)),
+            )
+        ]
+
+    made = groups(record("vae", 0, *values(0)), record("gan", 0, *values(1)))
+    strong, (told,) = disagreements(measurement_table(made))
+    assert strong == []
+    assert "alike" in told
+
+
 TITLES, ERRORS = ("Frechet", "Kernel", "Doubtful"), (0.01, 0.01, 50.0)
 
 

@@ -78,6 +78,18 @@ def test_a_sweep_over_configurations_is_a_search(sweep):
     assert search.chosen.label == "gan (lr=1)"
 
 
+def test_a_run_that_was_not_evaluated_is_one_without_a_score(groups, record, value):
+    given = {"selection": SELECTION, "curves": (Curve(SELECTION, (640,), (3.0,)),)}
+    fid, other = value(7.0, "fid_digits64_1293_test"), value(1.0, "other")
+    runs = [
+        record("gan", 0, fid if rate else other, config={"lr": rate}, **given) for rate in range(5)
+    ]
+    (search,) = searches(groups(*runs))
+    assert (search.failed, search.value) == (1, fid.name)
+    none = [record("gan", 0, other, config={"lr": rate}, **given) for rate in range(5)]
+    assert searches(groups(*none)) == []
+
+
 @pytest.mark.parametrize("curves", [(), (Curve(SELECTION, (), ()),)])
 def test_a_run_without_its_score_is_one_that_failed(groups, record, value, curves):
     made = [value(7.0, name) for name in ("fid_digits64_2000_test", "fid_digits64_1293_test")]
@@ -149,9 +161,11 @@ def test_seeds_are_no_configurations(groups, record):
 def test_a_search_of_many_is_counted_and_not_named(tmp_path, run, record, value):
     for rate in range(14):
         made = value(1.0 + rate / 50, "fid_digits64_1293_test", aspect="distance", error=0.5)
+        shares = [value(0.5, f"{name}_x", better="higher") for name in ("precision", "recall")]
         curve = Curve(SELECTION, (640, 1280), (2.0, 1.0 + rate))
         config = {"model": {"lr": rate}, "seed": 0}
-        run(record("gan", 0, made, curves=(curve,), selection=SELECTION, config=config))
+        looked = {"curves": (curve,), "selection": SELECTION, "config": config}
+        run(record("gan", 0, made, *shares, **looked))
     write_comparison(tmp_path, find_runs(tmp_path))
     told = (tmp_path / "report.md").read_text()
     assert "gan was searched." in told
@@ -160,4 +174,5 @@ def test_a_search_of_many_is_counted_and_not_named(tmp_path, run, record, value)
     assert "and 11 others" in seconds
     assert "### Search" in told
     assert "Curves of 14 configurations fill no figure" in told
+    assert "### Trade-offs" not in told
     assert "image/svg+xml" in (tmp_path / "report.html").read_text()
