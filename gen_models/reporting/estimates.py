@@ -79,11 +79,11 @@ def number(value: float, digits: int = 4) -> str:
 def percentage(share: float) -> str:
     """Three digits of a percentage, whole above 1000.
 
-    >>> percentage(3.126), percentage(25.0), percentage(3526.4), percentage(-0.001)
-    ('3.13 %', '25 %', '3,526 %', '0 %')
+    >>> percentage(3.126), percentage(25.0), percentage(999.7), percentage(-0.001)
+    ('3.13 %', '25 %', '1,000 %', '0 %')
     """
     share = round(share, 2) + 0.0
-    return f"{share:,.0f} %" if abs(share) >= 1000 else f"{share:.3g} %"
+    return f"{share:,.0f} %" if abs(share) >= 999.5 else f"{share:.3g} %"
 
 
 def of_value(value: Value) -> Estimate:

@@ -120,6 +120,7 @@ def _failures(groups: Sequence[Group], measurements: Table) -> Answer | None:
             if "collapse" in kind
         ),
         *(clause for row in measurements.rows for clause in _copies(row, labels)),
+        *(clause for row in measurements.rows for clause in _copying(row, groups)),
     ]
     if not told:
         return None
@@ -138,12 +139,25 @@ def _unfinished(group: Group) -> list[str]:
 
 def _copies(row: Row, labels: Sequence[str]) -> list[str]:
     name, floors = row.values[0].name, [value.floor.value for value in row.values if value.floor]
-    falls = name.startswith(COPYING)
-    limit = FAR if falls else max(floors, default=0)
-    # Samples without the data's noise lie near training images, too: a mean is no copy.
-    told = "below {}: copies, or samples without the noise of the data" if falls else "above {}"
+    limit = max(floors, default=0)
     return [
-        f"{row.head.text}: {label} {found}, {told.format(number(limit))}"
+        f"{row.head.text}: {label} {found}, above {number(limit)}"
         for label, found in measured(labels, row).items()
-        if (found.value < limit if falls else name.startswith(SHARES) and found.value > limit)
+        if name.startswith(SHARES) and found.value > limit
     ]
+
+
+def _copying(row: Row, groups: Sequence[Group]) -> list[str]:
+    """The models of which a run copies, which the mean over several may hide."""
+    told, name = [], row.values[0].name
+    means = measured([group.label for group in groups], row)
+    for group in groups if name.startswith(COPYING) else ():
+        values = [v.value for record in group.records for v in record.values if v.name == name]
+        runs = [value for value in values if value is not None]
+        if fallen := sum(value < FAR for value in runs):
+            whose = f"{group.label} {means.get(group.label, '')}".strip()
+            of = f"in {fallen} of {len(runs)} runs " if len(runs) > 1 else ""
+            # Samples without the data's noise lie near training images, too: a mean is no copy.
+            what = "copies, or samples without the noise of the data"
+            told.append(f"{row.head.text}: {whose}, {of}below {number(FAR)}: {what}")
+    return told

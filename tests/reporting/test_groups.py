@@ -14,8 +14,8 @@ from gen_models.reporting.tables import measurement_table
 
 def test_the_same_seed_twice_is_one_draw(record, value, groups):
     (group,) = groups(
-        record("vae", 0, value(1.0), created="2026-01-01T00:00:00"),
         record("vae", 0, value(2.0), created="2026-01-03T00:00:00"),
+        record("vae", 0, value(1.0), created="2026-01-01T00:00:00"),
     )
     assert [r.values[0].value for r in group.records] == [2.0]
     assert len(group.repeated) == 1

@@ -116,6 +116,8 @@ def test_a_lone_run_far_behind_does_not_lead_for_want_of_a_test(fidelity):
         **{"vae": {"digits64": NEAR}, "wgan": {"digits64": FAR}, "gan": {"digits64": (900.0,)}}
     )
     assert found.sentence == "vae leads, ahead of all others but gan (not tested: gan)."
+    assert "and gan 900.0" in found.evidence[0]
+    assert "no test with one run against several" in found.evidence[0]
     among = fidelity(
         **{"vae": {"digits64": NEAR}, "wgan": {"digits64": FAR}, "gan": {"digits64": (3.0,)}}
     )
@@ -390,6 +392,8 @@ def test_failures_are_counted_and_collapse_and_copies_named(record, value, answe
         " 3 runs); Copies: gan 0.5000, above 0.4000; Copying: gan -3.100 [-3.200, -3.000], below"
         " -3: copies, or samples without the noise of the data."
     )
+    mean = answered(*(record("gan", s, copying(x)) for s, x in enumerate((-9.0, 2.0, 2.0, 2.0))))
+    assert ", in 1 of 4 runs below -3: copies, or" in mean["Failures"].sentence
     well = answered(record("vae", 0, copies(0.4), copying(9.0), events=(Event(1, "other", ""),)))
     assert "Failures" not in well
 
