@@ -34,7 +34,8 @@ class Likeness:
 
     Attributes:
         rivals: By label and seed, the numbers that were measured alike.
-        apart: By label, how the number of another model was measured otherwise.
+        apart: By label, how the number of another model was measured otherwise, or what the
+            numbers of its own seeds differ in.
         differing: What the numbers differ in, where no two models were measured alike.
     """
 
@@ -56,15 +57,21 @@ def compared(found: Mapping[str, Runs]) -> Likeness:
     own = {label: alike(values) for label, values in numbered.items()}
     firsts = {label: values[0] for label, values in own.items() if values}
     usual = alike(list(firsts.values()))
+    mixed = {
+        label: f"its seeds differ in {', '.join(differing(values))}"
+        for label, values in numbered.items()
+        if values and not own[label]
+    }
     if not usual:
-        return Likeness({}, {}, tuple(differing(firsts.values())))
+        return Likeness({}, mixed, tuple(differing(firsts.values())))
     others = {label: value for label, value in firsts.items() if value not in usual}
     rivals = {
         label: {seed: value for seed, value in found[label].items() if value in own[label]}
         for label in firsts
         if label not in others
     }
-    return Likeness(rivals, {label: apart(value, usual[0]) for label, value in others.items()})
+    told = {label: apart(value, usual[0]) for label, value in others.items()}
+    return Likeness(rivals, told | mixed)
 
 
 def _protocol(value: Value) -> tuple[Any, ...]:

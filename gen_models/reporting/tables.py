@@ -74,7 +74,8 @@ def _measurement_row(name: str, groups: Sequence[Group], views: Sequence[Value])
     if tests and tests.winner:
         cells[tests.winner] = replace(cells[tests.winner], best=True)
     for label, how in likeness.apart.items():
-        cells[label] = cells[label].noted(f"not compared: {how}")
+        if not cells[label].missing:
+            cells[label] = cells[label].noted(f"not compared: {how}")
     fields = likeness.differing
     refused = f"not compared: the runs differ in {', '.join(fields)}" if fields else ""
     notes = (first.unit, ARROWS.get(first.better or "", ""), name, refused)

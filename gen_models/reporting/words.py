@@ -105,7 +105,7 @@ def _finding(rivals: dict[str, Estimate], row: Row) -> tuple[int, str, str]:
     if row.differing:
         fields = together(row.differing)
         return 2, f"The runs differ in {fields}, so nothing is compared on", row.head.text
-    if len(rivals) == 1 and not row.values[0].restates:
+    if len(rivals) == 1 and not row.apart and not row.values[0].restates:
         return 3, f"Measured for {next(iter(rivals))} alone:", row.head.text
     if not row.contest:
         return 4, "", ""

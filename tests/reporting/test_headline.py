@@ -322,6 +322,21 @@ def test_one_seed_of_another_sample_count_empties_no_answer(record, value, answe
     assert found.evidence[0].endswith(f"(p = {p:.2g}).")
 
 
+def test_a_model_whose_seeds_were_measured_in_two_ways_is_told_of(record, value, answered, groups):
+    def runs(model, *numbers, counts=(1000, 1000)):
+        values = [value(x, count=n) for x, n in zip(numbers, counts, strict=True)]
+        return [record(model, seed, mine) for seed, mine in enumerate(values)]
+
+    vae, wgan = runs("vae", 1.0, 1.2), runs("wgan", 5.0, 5.5)
+    gan = runs("gan", 2.0, 2.2, counts=(1000, 7))
+    told = "Measured otherwise, so not compared: gan (its seeds differ in sample count)."
+    assert answered(*vae, *gan)["Fidelity"].sentence == told
+    assert answered(*vae, *gan, *wgan)["Fidelity"].evidence[1:] == (told,)
+    made = groups(*vae, *gan)
+    parts = all_findings(made, measurement_table(made), cost_table(made))
+    assert "alone" not in " ".join(parts.get("Winners, and what stays open", ()))
+
+
 def timed(record, model, *seconds, **changes):
     made = [record(model, seed, **changes) for seed in range(len(seconds))]
     return [
