@@ -1,8 +1,8 @@
 """All benchmarks of speed, one after the other: `python benchmarks/speed data.root=DIR --out DIR`.
 
 DIR of `data.root` has MNIST, for quality against time, which is left out without it. Tables are
-printed as each prints them, records written as NAME.json. On two cores it takes a little over two
-hours; one that fails does not keep the others from their turn. What a machine with a GPU has
+printed as each prints them, records written as NAME.json. On two cores it takes two hours and a
+half; one that fails does not keep the others from their turn. What a machine with a GPU has
 beside: `gpu.py`.
 """
 
