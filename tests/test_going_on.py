@@ -141,6 +141,24 @@ def test_epochs_of_another_length_are_refused_behind_the_first(tmp_path):
     assert made.budget.images_seen >= 600
 
 
+@pytest.mark.parametrize(("model", "limit"), [("vae", stopping(1)), ("ppca", "model.latent_dim=4")])
+def test_another_runs_end_is_not_that_of_a_run_begun_with_its_weights(model, limit, tmp_path):
+    words = f"model={model}", limit, "max_images=3000", "checks=9", "evaluate=false"
+    ended = go(tmp_path / "a", *words, name=model)
+    start = f"ckpt_path={tmp_path / 'a/checkpoints/last.ckpt'}"
+    made = go(tmp_path / "b", *words, start, name=model)
+    assert made.budget.iterations > ended.budget.iterations
+    assert seen(tmp_path / "b", "last") == made.budget.images_seen
+
+
+def test_a_limit_that_leaves_nothing_to_a_run_begun_with_others_weights_is_named(tmp_path):
+    words = "max_images=3000", "trainer.max_epochs=1", "evaluate=false"
+    go(tmp_path / "a", *words)
+    with pytest.raises(UsageError, match=r"nothing is left .* trainer\.max_epochs.* train=false"):
+        go(tmp_path / "b", *words, f"ckpt_path={tmp_path / 'a/checkpoints/last.ckpt'}")
+    assert not (tmp_path / "b/record.json").exists()
+
+
 def test_a_folder_that_has_only_measured_can_be_trained_in(tmp_path):
     go(tmp_path / "a", "max_images=300", "evaluate=false")
     start = f"ckpt_path={tmp_path / 'a/checkpoints/last.ckpt'}"

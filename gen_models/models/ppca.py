@@ -15,6 +15,7 @@ from gen_models.distributions import Gaussian
 from gen_models.errors import UsageError
 from gen_models.models.latent import LatentVariableModel, NetworkFactory, Shape
 from gen_models.models.phase import Phase
+from gen_models.models.state import goes_on
 from gen_models.models.training_images import training_images
 
 
@@ -103,7 +104,7 @@ class PPCA(LatentVariableModel, Reconstructs, BoundsLikelihood, Infers, Observes
 
     def on_fit_start(self) -> None:
         """Do nothing where a run goes on that has been fitted."""
-        if self.iterations:
+        if goes_on(self.trainer) and self.iterations:
             self.trainer.should_stop = True
 
     def on_train_start(self) -> None:

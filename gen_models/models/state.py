@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from gen_models.errors import UsageError
+
+
+def goes_on(trainer: pl.Trainer) -> bool:
+    """Whether a run goes on from a checkpoint of its own folder, wherever that lies now.
+
+    Where it does not, it begins: anew, or with another run's weights.
+    """
+    start, folder = trainer.ckpt_path, Path(trainer.default_root_dir, "checkpoints")
+    return start is not None and Path(start).resolve().parent == folder.resolve()
 
 
 def random_state() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from gen_models.models.gathered import Turn
+from gen_models.models.state import goes_on
 
 
 class FiniteCheckpoint(ModelCheckpoint):
@@ -25,10 +26,7 @@ class FiniteCheckpoint(ModelCheckpoint):
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Tell a run that goes on from one that begins with another's weights."""
-        start, folder = trainer.ckpt_path, self.dirpath
-        assert start is not None
-        assert folder is not None
-        self.own = Path(start).resolve().parent == Path(folder).resolve()
+        self.own = goes_on(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with all that was kept; Lightning forgets the last score, and a moved folder."""

@@ -7,6 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks.early_stopping import EarlyStopping, EarlyStoppingReason
 
+from gen_models.models.state import goes_on
+
 LIMITS = "patience", "min_delta", "stopping_threshold", "divergence_threshold", "check_finite"
 
 
@@ -14,7 +16,8 @@ class EarlyStops(pl.Callback):
     """Lets early stopping that has ended a run end it again, unless its limits are others now.
 
     Lightning's goes on where it has stopped, and takes the patience that it had then for the one
-    that is asked for now (Lightning's Timer does neither).
+    that is asked for now (Lightning's Timer does neither). A run that begins with another's weights
+    has lost no patience yet.
     """
 
     def __init__(self) -> None:
@@ -27,14 +30,16 @@ class EarlyStops(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Put the limits back; stop where they have stopped before, forget where others have."""
+        own = goes_on(trainer)
         for each in stopping(trainer):
             each.patience = self.now[each.state_key]["patience"]
-            if each.stopping_reason == EarlyStoppingReason.NOT_STOPPED:
-                continue
-            if self.then.get(each.state_key) == self.now[each.state_key]:
+            stopped = each.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+            if own and stopped and self.then.get(each.state_key) == self.now[each.state_key]:
                 trainer.should_stop = True
-            else:
-                each.stopping_reason, each.stopped_epoch = EarlyStoppingReason.NOT_STOPPED, 0
+                continue
+            each.stopping_reason, each.stopped_epoch = EarlyStoppingReason.NOT_STOPPED, 0
+            if not own:
+                each.wait_count = 0
 
     def state_dict(self) -> dict[str, Any]:
         """The limits."""

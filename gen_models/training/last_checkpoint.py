@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 from gen_models.errors import UsageError
 from gen_models.models.base import GenerativeModule
-from gen_models.models.state import not_finite
+from gen_models.models.state import goes_on, not_finite
 from gen_models.training.interruption import Interruption
 from gen_models.training.loops import between_iterations
 from gen_models.training.trackers import rewind
@@ -37,6 +37,7 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
         self._saved = 0.0
         self._iterations = 0
         self._batches: int | None = None
+        self._started = False
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, module: GenerativeModule, checkpoint: dict[str, Any]
@@ -68,6 +69,7 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
                 f"the checkpoint's epochs have {there} batches and those of now {here}: set "
                 "data.batch_size and trainer.limit_train_batches as they were there"
             )
+        self._started = True
         self._saved, self._iterations = time.monotonic(), module.iterations
         self.asked.patient = True
         self.asked.listen()
@@ -105,6 +107,18 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
         if changed or module.iterations > self._iterations:
             self.save(trainer, module)
         self.asked.patient = False
+
+    def on_fit_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Refuse a run of its own folder that has trained nothing: it would have no checkpoint.
+
+        Raises:
+            UsageError: If it has not, though it does not go on.
+        """
+        if not self._started and not goes_on(trainer):
+            raise UsageError(
+                "nothing is left to be trained: trainer.max_epochs, trainer.max_time or a callback "
+                "ends training where it begins; raise that limit, or give train=false to evaluate"
+            )
 
     def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
         """From here on a signal ends the program at once."""
