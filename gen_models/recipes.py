@@ -82,6 +82,11 @@ def build_each(
     for key, recipe in wanted.items():
         if isinstance(recipe, bool | int | float | list):
             raise UsageError(f"{where}.{key}={recipe} must be an object (_target_: ...) or null")
+        if isinstance(recipe, Mapping) and "_target_" not in recipe:
+            raise UsageError(
+                f"{where}.{key} has no _target_: what was chosen for {where} has no such part to "
+                f"change; leave it out with {where}.{key}=null"
+            )
     return {
         key: build(recipe, f"{where}.{key}", offered, **arguments) for key, recipe in wanted.items()
     }
