@@ -12,6 +12,7 @@ import math
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 from torch.utils.data import DataLoader, Dataset
+
+from gen_models.networks.layers import ToGrey
 
 Step = Callable[[], Any]
 Batches = Iterator[Tensor]
@@ -52,8 +55,12 @@ def through_pillow(images: Tensor, size: int) -> Batches:
 
 
 def plain(network: nn.Module) -> Any:
-    """A copy, with its weights in the order that torch gives them where nobody asks for another."""
-    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    """A copy of torch's own layers, with weights in the order in which torch lays them."""
+    made = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    for layer in made.modules():
+        if isinstance(layer, ToGrey):
+            layer.__class__ = nn.ConvTranspose2d
+    return made
 
 
 def bound(model: Any) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
@@ -74,10 +81,16 @@ def bound(model: Any) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     return networks, loss
 
 
-def vae_by_hand(model: Any, batches: Batches) -> Step:
+def as_it_comes(optimizer: Any) -> Callable[..., Any]:
+    """A factory of the same optimiser that does not ask for its fused step: torch's default."""
+    options = {key: value for key, value in optimizer.keywords.items() if key != "fused"}
+    return partial(optimizer.func, **options)
+
+
+def vae_by_hand(model: Any, batches: Batches, make: Any = None) -> Step:
     """A plain loop: no log, no bar, no validation."""
     networks, loss = bound(model)
-    optimizer = model.optimizer(networks.parameters())
+    optimizer = (make or model.optimizer)(networks.parameters())
 
     def step() -> None:
         value = loss(next(batches))
@@ -88,7 +101,7 @@ def vae_by_hand(model: Any, batches: Batches) -> Step:
     return step
 
 
-def gan_by_hand(model: Any, batches: Batches) -> Step:
+def gan_by_hand(model: Any, batches: Batches, make: Any = None) -> Step:
     """A plain loop of the non-saturating game, with the average of the generator."""
     generator, critic = plain(model.generator), plain(model.discriminator)
     average = copy.deepcopy(generator)
@@ -97,7 +110,7 @@ def gan_by_hand(model: Any, batches: Batches) -> Step:
         for n in (average, generator)
     ]
     players = [list(network.parameters()) for network in (generator, critic)]
-    optimizers = [model.optimizer(parameters) for parameters in players]
+    optimizers = [(make or model.optimizer)(parameters) for parameters in players]
 
     def step() -> None:
         x = next(batches)
@@ -308,11 +321,13 @@ def by_pythae(theirs: Any, images: Tensor, **options: Any) -> Step:
 
 
 def contestants(kind: str, model: Any, images: Tensor, size: int) -> dict[str, Step]:
-    """All of a family, by name; "bare loop" is the first."""
+    """All of a family, by name; "bare loop", with our fused optimiser, is the first."""
     hand = {"vae": vae_by_hand, "gan": gan_by_hand}[kind]
     usual = {"vae": UsualVAE, "gan": UsualGAN}[kind]
+    usual_adam = as_it_comes(model.optimizer)
     found: dict[str, Step] = {
         "bare loop": hand(model, in_memory(images, size)),
+        "bare loop, Adam as it comes": hand(model, in_memory(images, size), usual_adam),
         "torchvision loader": hand(model, through_pillow(images, size)),
         "plain Lightning": lightning(usual(model), images, size),
     }

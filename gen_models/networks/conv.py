@@ -23,6 +23,7 @@ from gen_models.networks.layers import (
     bound_slope,
     channels_last,
     dense,
+    doubling,
     pyramid,
 )
 from gen_models.networks.norms import CLASS_BATCH, Layers, classes_apart, normalisation
@@ -78,7 +79,7 @@ class ConvGenerator(nn.Module):
             kinds, channels, outputs, reversed(targets), strict=False
         ):
             layers += [normalisation(kind, inputs, num_classes), nn.ReLU()]
-            layers += [nn.ConvTranspose2d(inputs, output, 4, stride=2, padding=1), Crop(size)]
+            layers += [doubling(inputs, output), Crop(size)]
         if refine:
             layers += [normalisation(norm, channels[-1], num_classes), nn.ReLU()]
             layers.append(nn.Conv2d(channels[-1], shape[0], 3, padding=1))

@@ -17,7 +17,7 @@ from gen_models.networks import (
     ResNetGenerator,
     ResNetTrunk,
 )
-from gen_models.networks.layers import Crop, PadToEven, pyramid
+from gen_models.networks.layers import Crop, PadToEven, ToGrey, pyramid
 from gen_models.networks.resnet import ResidualBlock
 
 PAIRS = [(MLPGenerator, MLPTrunk), (ConvGenerator, ConvTrunk), (ResNetGenerator, ResNetTrunk)]
@@ -82,6 +82,38 @@ def test_the_image_itself_is_neither_normalised_nor_rectified():
     assert outputs.min() < 0 < outputs.max()
 
 
+def test_one_channel_is_torchs_transposed_convolution_and_its_gradients():
+    """Odd sizes, an empty batch, either layout, half precision; and the second derivative."""
+    torch.manual_seed(0)
+    ours = ToGrey(5)
+    torchs = nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1)
+    torchs.load_state_dict(ours.state_dict())
+    for size, layout in (((3, 5), torch.channels_last), ((4, 4), torch.contiguous_format)):
+        x = torch.randn(7, 5, *size).to(memory_format=layout).requires_grad_()
+        sides = []
+        for layer in (ours, torchs):
+            y = layer(x)
+            slopes = torch.autograd.grad(
+                y.square().sum(), (x, layer.weight, layer.bias), create_graph=True
+            )
+            second = torch.autograd.grad(slopes[0].square().sum(), (x, layer.weight))
+            sides.append((y, *slopes, *second))
+        torch.testing.assert_close(*sides)
+        assert sides[0][0].shape == (7, 1, *(2 * side for side in size))
+    assert ours(torch.zeros(0, 5, 3, 3)).shape == (0, 1, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ours(x), torchs(x).float(), rtol=0.02, atol=0.02)
+
+
+def test_a_generator_of_grey_images_computes_what_torchs_own_layers_do(monkeypatch):
+    torch.manual_seed(0)
+    generator, z = ConvGenerator(6, (1, 28, 28)), torch.randn(9, 6)
+    ours = generator(z)
+    assert sum(isinstance(layer, ToGrey) for layer in generator.modules()) == 1
+    monkeypatch.setattr(ToGrey, "forward", nn.ConvTranspose2d.forward)
+    torch.testing.assert_close(generator(z), ours)
+
+
 def test_infogan_size_is_that_of_lucic_et_al():
     """Fc 1024, fc 128 * 7 * 7, deconv 4x4 to 64, deconv 4x4 to 1, at 28 x 28 and 64 latents."""
     generator = ConvGenerator(64, (1, 28, 28), width=64, stages=2, hidden=[1024], norm=None)
@@ -96,7 +128,12 @@ def test_weights_of_dcgan_begin_as_its_paper_says():
     sizes = {"width": 64, "stages": 2, "hidden": [1024], "deviation": 0.02}
     pair = ConvGenerator(64, (1, 28, 28), **sizes), ConvTrunk((1, 28, 28), 1, **sizes)
     layers = [layer for network in pair for layer in network.modules() if isinstance(layer, kinds)]
-    assert {type(layer) for layer in layers} == set(kinds)
+    assert {type(layer) for layer in layers} == {
+        torch.nn.Linear,
+        torch.nn.Conv2d,
+        torch.nn.ConvTranspose2d,
+        ToGrey,
+    }
     for layer in layers:
         count = layer.weight.numel()
         assert layer.bias.eq(0).all()
