@@ -16,7 +16,16 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).resolve().parent
-NAMES = "training", "command", "threads", "features", "growth", "quality", "gpu"
+NAMES = (
+    "training",
+    "last_layer",
+    "command",
+    "threads",
+    "features",
+    "growth",
+    "quality",
+    "gpu",
+)
 
 
 def main() -> None:

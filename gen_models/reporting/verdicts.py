@@ -65,6 +65,8 @@ def verdict(first: Runs, second: Runs) -> Verdict:
       Test images and, by default, evaluation's draws are the same for all seeds: their error is not
       in the test.
     - Other seeds, two or more of each: Welch's t (1947), with Satterthwaite's degrees of freedom.
+      Seeds that are shared in part too: their runs as a rule vary together, for which the test is
+      the more cautious.
     - One run of each: $z = d / \sqrt{e_1^2 + e_2^2}$, of the standard errors $e$ within the runs.
       Both trainings are held fixed. Where the errors are over images that both models share, they
       correlate, and the test is the more cautious for it.
