@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from machine import machine
+from machine import keep
 from rich.console import Console
 from rich.table import Table
 
@@ -146,9 +146,7 @@ def main() -> None:
             found.append(seconds_of_stages([f"model={name}", *options.overrides]))
     for table in (start_table(start), stages_table(runs)):
         Console(width=110).print(table)
-    if options.out:
-        record = {"machine": machine(), "start": start, "runs": runs}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    keep(options.out, start=start, runs=runs)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from machine import machine
+from machine import keep
 from ratios import ratio
 from rich.console import Console
 from rich.table import Table
@@ -72,9 +71,7 @@ def main() -> None:
         speed = f"{options.images / median(ours):,.0f}"
         shown.add_row(case["extractor"], speed, ratio(plain, ours), f"{case['apart']:.1e}")
     Console(width=110).print(shown)
-    if options.out:
-        record = {"machine": machine(), "threads": options.threads, "cases": cases}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    keep(options.out, threads=options.threads, cases=cases)
 
 
 if __name__ == "__main__":

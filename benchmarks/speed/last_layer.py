@@ -9,7 +9,6 @@ quartiles of torch's over ours. And how far torch's images are from ours, relati
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from itertools import product
@@ -18,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import machine
+from machine import keep
 from ratios import ratio
 from rich.console import Console
 from rich.table import Table
@@ -91,9 +90,7 @@ def main() -> None:
         size = f"{case['side']} x {case['side']}"
         shown.add_row(size, str(case["batch"]), *cells[0], *cells[1], f"{case['apart']:.0e}")
     Console(width=110).print(shown)
-    if options.out:
-        record = {"machine": machine(), "threads": options.threads, "cases": cases}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    keep(options.out, threads=options.threads, cases=cases)
 
 
 if __name__ == "__main__":

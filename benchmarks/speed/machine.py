@@ -1,7 +1,8 @@
-"""What a benchmark was run on, for its record."""
+"""What a benchmark was run on, and its record."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from pathlib import Path
@@ -32,3 +33,9 @@ def machine() -> dict[str, Any]:
         "cuda": torch.version.cuda if cuda else None,
         "pytorch-lightning": pl.__version__,
     }
+
+
+def keep(out: Path | None, **contents: Any) -> None:
+    """Write the record of what was measured on this machine, where a place is given for it."""
+    if out is not None:
+        out.write_text(json.dumps({"machine": machine(), **contents}, indent=1) + "\n")

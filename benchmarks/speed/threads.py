@@ -9,7 +9,6 @@ the others' seconds over ours.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from machine import machine
+from machine import keep
 from ratios import ratio
 from rich.console import Console
 from rich.table import Table
@@ -101,9 +100,7 @@ def main() -> None:
         told = [ratio(theirs, ours) for theirs in rest]
         shown.add_row(case["model"], str(case["beside"]), f"{median(ours):.1f}", *told)
     Console(width=110).print(shown)
-    if options.out:
-        record = {"machine": machine(), "images": options.images, "cases": cases}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    keep(options.out, images=options.images, cases=cases)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
 import math
 import os
 import pstats
@@ -37,7 +36,7 @@ import pytorch_lightning as pl
 import torch
 from contestants import Step, contestants
 from hydra import compose, initialize_config_dir
-from machine import machine
+from machine import keep
 from omegaconf import OmegaConf
 from ratios import ratio
 from rich.console import Console
@@ -250,9 +249,7 @@ def main() -> None:
         if options.profile:
             Console(width=110).print(profile_table(cases[-1]))
     Console(width=110).print(table(cases))
-    if options.out:
-        record = {"machine": machine(), "threads": options.threads, "cases": cases}
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    keep(options.out, threads=options.threads, cases=cases)
 
 
 if __name__ == "__main__":
