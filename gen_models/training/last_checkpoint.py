@@ -109,15 +109,17 @@ class LastCheckpoint(pl.callbacks.Checkpoint):
         self.asked.patient = False
 
     def on_fit_end(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
-        """Refuse a run of its own folder that has trained nothing: it would have no checkpoint.
+        """Refuse to begin with another run's weights and train nothing: no checkpoint is left.
 
         Raises:
-            UsageError: If it has not, though it does not go on.
+            UsageError: If that has happened.
         """
-        if not self._started and not goes_on(trainer):
+        begun = trainer.ckpt_path is not None and not goes_on(trainer)
+        if begun and not self._started:
             raise UsageError(
                 "nothing is left to be trained: trainer.max_epochs, trainer.max_time or a callback "
-                "ends training where it begins; raise that limit, or give train=false to evaluate"
+                "ends training where ckpt_path begins; raise that limit, or give train=false to "
+                "evaluate it"
             )
 
     def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
