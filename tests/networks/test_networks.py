@@ -85,11 +85,11 @@ def test_the_image_itself_is_neither_normalised_nor_rectified():
 def test_one_channel_is_torchs_transposed_convolution_and_its_gradients():
     """Odd sizes, an empty batch, either layout, half precision; and the second derivative."""
     torch.manual_seed(0)
-    ours = ToGrey(5)
-    torchs = nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1)
+    ours = ToGrey(5).double()
+    torchs = nn.ConvTranspose2d(5, 1, 4, stride=2, padding=1).double()
     torchs.load_state_dict(ours.state_dict())
     for size, layout in (((3, 5), torch.channels_last), ((4, 4), torch.contiguous_format)):
-        x = torch.randn(7, 5, *size).to(memory_format=layout).requires_grad_()
+        x = torch.randn(7, 5, *size).double().to(memory_format=layout).requires_grad_()
         sides = []
         for layer in (ours, torchs):
             y = layer(x)
@@ -100,7 +100,8 @@ def test_one_channel_is_torchs_transposed_convolution_and_its_gradients():
             sides.append((y, *slopes, *second))
         torch.testing.assert_close(*sides)
         assert sides[0][0].shape == (7, 1, *(2 * side for side in size))
-    assert ours(torch.zeros(0, 5, 3, 3)).shape == (0, 1, 6, 6)
+    assert ours(torch.zeros(0, 5, 3, 3).double()).shape == (0, 1, 6, 6)
+    ours, torchs, x = ours.float(), torchs.float(), x.float()
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(ours(x), torchs(x).float(), rtol=0.02, atol=0.02)
 
