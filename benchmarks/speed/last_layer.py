@@ -28,7 +28,6 @@ from gen_models.networks.layers import ToGrey
 SIDES = 8, 14
 """Of the grids that become images of 16 x 16 and 28 x 28."""
 
-
 Pass = Callable[[nn.Module, Tensor], object]
 
 

@@ -174,7 +174,7 @@ class Probe:
     def _train(self, encoder: nn.Module, prior: Distribution, evidence: Evidence) -> None:
         images, generator = evidence.train.images, evidence.generator()
         moved = list(encoder.parameters())
-        optimizer = torch.optim.Adam(moved, lr=self.rate, fused=True)  # a tenth of the time less
+        optimizer = torch.optim.Adam(moved, lr=self.rate, fused=True)
         batches = shuffled(len(images), self.images, evidence.seed).split(self.batch_size)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))
         for rows in batches:
