@@ -1,9 +1,9 @@
 """All benchmarks of speed, one after the other: `python benchmarks/speed data.root=DIR --out DIR`.
 
 DIR of `data.root` has MNIST, for quality against time, which is left out without it. Tables are
-printed as each prints them, records written as NAME.json. On two cores it takes two hours and a
-half; one that fails does not keep the others from their turn. What a machine with a GPU has
-beside: `gpu.py`.
+printed as each prints them, records written as NAME.json. On two cores it takes two hours; one
+that fails does not keep the others from their turn. What a machine with a GPU has beside:
+`gpu.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -50,9 +51,11 @@ def main() -> None:
         out = options.out / name  # of a record, or of a record and a picture
         out = out if name in ("growth", "quality") else out.with_suffix(".json")
         print(f"\n{name}", flush=True)
+        began = time.monotonic()
         command = [sys.executable, HERE / f"{name}.py", *words, "--out", out]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
+        print(f"{name}: {(time.monotonic() - began) / 60:.0f} minutes", flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds from command to report.")
     parser.add_argument("overrides", nargs="*", help="further overrides, as of run.py")
     parser.add_argument("--models", nargs="+", default=["vae", "gan"])
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--out", type=Path, help="JSON with all seconds")
     parser.add_argument("--began", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 128, 512])
     parser.add_argument("--steps", type=int, default=50, help="of which a turn has a multiple")
     parser.add_argument("--seconds", type=float, default=1, help="of ours that a turn has at least")
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only-bare", action="store_true", help="no contestant but the plain loop")
     parser.add_argument("--profile", action="store_true", help="where the time of ours goes")
