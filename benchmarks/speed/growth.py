@@ -328,7 +328,7 @@ def main() -> None:
     """Measure, print, and keep what there is behind each round."""
     parser = argparse.ArgumentParser(description="Growth of time and memory.")
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="two points an axis; nothing is kept")
     parser.add_argument("--out", type=Path, help="two files, OUT.json and OUT.png")
     options = parser.parse_args()

@@ -245,10 +245,10 @@ def main() -> None:
     cases = []
     for nets, kind, batch in product(options.networks, options.models, options.batches):
         cases.append(measure(kind, nets, batch, options))
-        Console(width=110).print(table(cases[-1:]))
+        Console(width=200).print(table(cases[-1:]))
         if options.profile:
             Console(width=110).print(profile_table(cases[-1]))
-    Console(width=110).print(table(cases))
+    Console(width=200).print(table(cases))
     keep(options.out, threads=options.threads, cases=cases)
 
 
